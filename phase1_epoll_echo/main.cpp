@@ -1,0 +1,20 @@
+#include <iostream>
+
+#include "common/error.hpp"
+#include "common/options.hpp"
+#include "server.hpp"
+
+int main(int argc, char** argv) {
+    return run_program("phase1", [&] {
+        Config config;
+        Options options{"phase1", "A TCP server that sends back every byte it is sent."};
+        options.text("--host", "ADDR", "address to listen on", config.host);
+        options.port("--port", "port to listen on; 0 takes a free one", config.port);
+        options.toggle("-v", "log connections to stderr", config.verbose);
+        if (!options.parse(argc, argv)) return;
+
+        Server server{config};
+        std::cout << "listening on tcp://" << server.address() << std::endl;
+        server.run();
+    });
+}

@@ -1,0 +1,25 @@
+#include "signals.hpp"
+
+#include <sys/signalfd.h>
+
+#include <csignal>
+
+#include "common/error.hpp"
+
+Signals::Signals(std::initializer_list<int> numbers) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : numbers) sigaddset(&set, number);
+    // Unblocked, a signal would still run its default action: end the process.
+    check(sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
+    fd_ = UniqueFd{check(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd")};
+}
+
+// Task 1.2: read one signalfd_siginfo; would-block means that there is none.
+int Signals::next() {
+    signalfd_siginfo info{};
+    const ssize_t size = read(fd_.get(), &info, sizeof info);
+    if (size < 0 && is_transient(errno)) return 0;
+    check(size, "read from signalfd");
+    return static_cast<int>(info.ssi_signo);
+}

@@ -1,0 +1,26 @@
+// Why a WebSocket connection is closed (RFC 6455 §7.4).
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+/// RFC 6455 §7.4.1 and the registry of §11.7: the codes that this server sends.
+enum class CloseCode : std::uint16_t {
+    protocol_error = 1002,
+    unsupported_data = 1003,
+    message_too_big = 1009,
+    try_again_later = 1013,
+};
+
+/// The peer broke a rule: caught in one place, which sends a CLOSE with this code and what() as its
+/// reason. At most 123 bytes of reason fit into a control frame.
+class ProtocolError : public std::runtime_error {
+public:
+    ProtocolError(CloseCode code, const std::string& why) : std::runtime_error{why}, code_{code} {}
+
+    CloseCode code() const { return code_; }
+
+private:
+    CloseCode code_;
+};

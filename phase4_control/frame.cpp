@@ -1,0 +1,118 @@
+#include "frame.hpp"
+
+#include <algorithm>
+
+#include "close.hpp"
+
+namespace {
+
+constexpr auto masked_bit = std::byte{0x80};
+
+Opcode checked_opcode(std::byte bits) {
+    const auto opcode = static_cast<Opcode>(bits);
+    switch (opcode) {
+        case Opcode::continuation:
+        case Opcode::text:
+        case Opcode::binary:
+        case Opcode::close:
+        case Opcode::ping:
+        case Opcode::pong:
+            return opcode;
+    }
+    throw ProtocolError{CloseCode::protocol_error, "unknown opcode"};
+}
+
+std::size_t length_size(std::byte second) {
+    const auto length = second & std::byte{0x7F};
+    return length == std::byte{126} ? 2 : length == std::byte{127} ? 8 : 0;
+}
+
+// Task 4.3: a length of 16 or 64 bits, in network byte order. It is minimal, and the top bit of 64
+// is zero (RFC 6455 §5.2): one length has one spelling.
+std::uint64_t parse_long_length(std::span<const std::byte> bytes) {
+    std::uint64_t length = 0;
+    for (const std::byte byte : bytes) length = length << 8 | std::to_integer<std::uint64_t>(byte);
+    if (length < (bytes.size() == 2 ? 126U : 65536U) || length >> 63 != 0)
+        throw ProtocolError{CloseCode::protocol_error, "a length that is not minimal"};
+    return length;
+}
+
+// Task 4.3: the shortest of the two that holds the length; the most significant byte goes first.
+EncodedHeader encode_long_length(EncodedHeader header, std::uint64_t length) {
+    const std::size_t more = length <= 0xFFFF ? 2 : 8;
+    header.bytes[1] = more == 2 ? std::byte{126} : std::byte{127};
+    for (std::size_t i = 0; i < more; ++i)
+        header.bytes[2 + i] = static_cast<std::byte>(length >> 8 * (more - 1 - i));
+    header.size = 2 + more;
+    return header;
+}
+
+// Task 4.1: control frames are whole and short, so that they can be answered at once, in the middle
+// of a message (RFC 6455 §5.5).
+void check_control(const FrameHeader& header) {
+    if (!header.fin) throw ProtocolError{CloseCode::protocol_error, "a fragmented control frame"};
+    if (header.length > 125)
+        throw ProtocolError{CloseCode::protocol_error, "a control frame of over 125 bytes"};
+}
+
+}  // namespace
+
+std::size_t header_size(std::span<const std::byte> bytes) {
+    const bool masked = (bytes[1] & masked_bit) != std::byte{0};
+    return 2 + length_size(bytes[1]) + (masked ? 4 : 0);
+}
+
+FrameHeader parse_header(std::span<const std::byte> bytes) {
+    if ((bytes[0] & std::byte{0x70}) != std::byte{0})
+        throw ProtocolError{CloseCode::protocol_error, "reserved bits set, no extension agreed"};
+    FrameHeader header;
+    header.fin = (bytes[0] & std::byte{0x80}) != std::byte{0};
+    header.opcode = checked_opcode(bytes[0] & std::byte{0x0F});
+    if ((bytes[1] & masked_bit) == std::byte{0})
+        throw ProtocolError{CloseCode::protocol_error, "a client's frame is masked"};
+    const std::size_t more = length_size(bytes[1]);
+    header.length = more == 0 ? std::to_integer<std::uint64_t>(bytes[1] & std::byte{0x7F})
+                              : parse_long_length(bytes.subspan(2, more));
+    std::ranges::copy(bytes.subspan(2 + more, 4), header.key.begin());
+    if (is_control(header.opcode)) check_control(header);
+    return header;
+}
+
+// The same as byte by byte, in blocks: the key is turned to begin where the piece does, and laid
+// out 16 times, so that the inner loop has a fixed length and the compiler makes it a few vector
+// instructions. An offset that counts bytes is kept by the caller, so the blocks may start
+// anywhere.
+void unmask(std::span<std::byte> piece, const MaskingKey& key, std::uint64_t offset) {
+    std::array<std::byte, 64> turned;
+    for (std::size_t i = 0; i < turned.size(); ++i) turned[i] = key[(offset + i) % 4];
+    std::byte* block = piece.data();
+    std::size_t left = piece.size();
+    for (; left >= turned.size(); left -= turned.size(), block += turned.size())
+        for (std::size_t i = 0; i < turned.size(); ++i) block[i] ^= turned[i];
+    for (std::size_t i = 0; i < left; ++i) block[i] ^= turned[i];
+}
+
+EncodedHeader encode_header(Opcode opcode, std::size_t length) {
+    EncodedHeader header;
+    header.bytes[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
+    if (length > 125) return encode_long_length(header, length);
+    header.bytes[1] = static_cast<std::byte>(length);
+    header.size = 2;
+    return header;
+}
+
+std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {
+    // Copies what a longest header could have, and takes only what this one has.
+    const auto sight = input.first(std::min(bytes_.size() - filled_, input.size()));
+    std::ranges::copy(sight, bytes_.begin() + filled_);
+    const std::size_t seen = filled_ + sight.size();
+    if (seen < 2 || seen < header_size(bytes_)) {
+        filled_ = static_cast<std::uint8_t>(seen);
+        input = {};
+        return std::nullopt;
+    }
+    const std::size_t size = header_size(bytes_);
+    input = input.subspan(size - filled_);
+    filled_ = 0;
+    return parse_header(std::span{bytes_}.first(size));
+}

@@ -1,0 +1,47 @@
+"""The servers and clients of one test, so that none outlives it."""
+
+from __future__ import annotations
+
+from harness.client import Client
+from harness.server import Server, Target, launch
+
+
+class Run:
+    def __init__(self, target: Target, task: str) -> None:
+        self.target = target
+        self.task = task
+        self.servers: list[Server] = []
+        self.clients: list[Client] = []
+
+    @property
+    def last_server(self) -> Server | None:
+        return self.servers[-1] if self.servers else None
+
+    def start(self, *flags: str, **options) -> Server:
+        server = launch(self.target, *flags, **options)
+        self.servers.append(server)
+        return server
+
+    def connect(self, server: Server | None = None, **options) -> Client:
+        """A raw client of this server, or of one that is started for it without flags."""
+        client = Client(server or self.last_server or self.start(), **options)
+        self.clients.append(client)
+        return client
+
+    def finish(self) -> None:
+        """After a test that passed: every server ends on SIGTERM, with 0, and without a report."""
+        self._close_clients()
+        for server in self.servers:
+            if not server.stopped:
+                server.stop(lenient=self.task < "1.2", task=self.task)
+
+    def clean_up(self) -> None:
+        self._close_clients()
+        for server in self.servers:
+            server.kill()
+            server.process.stdout.close()
+            server.stderr_file.unlink(missing_ok=True)
+
+    def _close_clients(self) -> None:
+        for client in self.clients:
+            client.close()

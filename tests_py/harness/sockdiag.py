@@ -1,0 +1,46 @@
+"""What the kernel knows of the server's end of a connection: the bytes it has not read (sock_diag(7)).
+
+It makes a partial read certain: the next piece is sent when the server has taken the one before.
+"""
+
+import ipaddress
+import os
+import socket
+import struct
+
+from harness.deadlines import wait_until
+
+_SOCK_DIAG, _DIAG_BY_FAMILY, _NLM_F_REQUEST, _NLMSG_ERROR = 4, 20, 1, 2
+
+
+def unread(client: socket.socket) -> int | None:
+    """Bytes that wait in the receive queue of the peer of `client`; None if that cannot be told."""
+    here, there = client.getsockname(), client.getpeername()
+    source, target = (ipaddress.ip_address(end[0]).packed.ljust(16, b"\0") for end in (there, here))
+    identity = (
+        struct.pack("!HH", there[1], here[1])
+        + source
+        + target
+        + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
+    )
+    body = struct.pack("=BBBBI", client.family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
+    header = struct.pack("=IHHII", 16 + len(body), _DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
+            netlink.settimeout(1)
+            netlink.send(header + body)
+            answer = netlink.recv(4096)
+    except OSError:
+        return None
+    if struct.unpack_from("=IH", answer)[1] == _NLMSG_ERROR:
+        return None
+    return struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]
+
+
+def wait_until_read(client: socket.socket) -> None:
+    """Return when the server has read all that was sent, or soon if it reads no more."""
+    for _ in range(200):
+        if not unread(client):
+            return
+        os.sched_yield()
+    wait_until(lambda: not unread(client), 0.5)
