@@ -58,5 +58,6 @@ private:
     std::unordered_map<int, Client> clients_;  // by descriptor
     std::vector<int> ended_;                   // erased after the batch of events
     bool accept_paused_ = false;
+    Clock::time_point resume_at_;
     bool stopping_ = false;
 };

@@ -65,5 +65,6 @@ private:
     std::vector<std::byte> receive_buffer_;
     Output output_;  // of the client whose turn it is
     bool accept_paused_ = false;
+    Clock::time_point resume_at_;
     bool stopping_ = false;
 };

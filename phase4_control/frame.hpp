@@ -61,6 +61,9 @@ public:
     /// all of the input was taken and it is not. Throws as parse_header.
     std::optional<FrameHeader> take(std::span<std::byte>& input);
 
+    /// Whether a part of a header is here.
+    bool has_begun() const { return filled_ > 0; }
+
 private:
     std::array<std::byte, max_header_size> bytes_{};
     std::uint8_t filled_ = 0;

@@ -27,7 +27,7 @@ std::string Server::address() const {
 void Server::run() {
     while (!finished()) {
         const auto events = poller_.wait(timeout_ms());
-        if (events.empty()) resume_accepting();
+        if (accept_paused_ && Clock::now() >= resume_at_) resume_accepting();
         for (const epoll_event& event : events) dispatch(event);
         erase_ended();
     }
@@ -90,6 +90,7 @@ void Server::accept_clients() {
 void Server::on_accept_error(int error) {
     if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
         accept_paused_ = true;
+        resume_at_ = Clock::now() + std::chrono::seconds{1};
         poller_.watch(listener_.get(), 0);
     } else if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
         errno = error;

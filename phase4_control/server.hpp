@@ -69,6 +69,7 @@ private:
     std::vector<std::byte> receive_buffer_;
     Output output_;  // of the client whose turn it is
     bool accept_paused_ = false;
+    Clock::time_point resume_at_;
     int signals_seen_ = 0;
     Clock::time_point deadline_;  // of the shutdown
 };

@@ -76,7 +76,8 @@ def command(config: pytest.Config, phase: int) -> tuple[tuple[str, ...], Path]:
         return tuple(shlex.split(server.replace("{phase}", str(phase)))), here
     build = config.getoption("--build")
     directory = here / build if build else TOP
-    return (str((directory / f"phase{phase}").resolve()),), here
+    path = os.path.relpath(directory / f"phase{phase}", here)
+    return (path if "/" in path else f"./{path}",), here
 
 
 def targets(config: pytest.Config, own: int, phases: tuple[int, ...]) -> list[Target]:
@@ -89,6 +90,33 @@ def targets(config: pytest.Config, own: int, phases: tuple[int, ...]) -> list[Ta
         for tls in (False, True) if phase == LAST_PHASE else (False,):
             found.append(Target(phase, tls, arguments, directory))
     return found
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """One clear message, before any test runs, if a server is not built."""
+    config = session.config
+    if config.getoption("--server") or hasattr(config, "workerinput"):
+        return
+    paths = [config.invocation_params.dir / arg.split("::")[0] for arg in config.args]
+    files = [
+        file
+        for path in paths
+        for file in ([path] if path.is_file() else path.rglob("test_*.py"))
+    ]
+    own = {phase for file in files if (phase := suite_phase(file)) is not None}
+    wanted = {
+        t.phase: t.command[0] for phase in own for t in targets(config, phase, ())
+    }
+    missing = [
+        phase for phase in sorted(wanted) if not os.access(wanted[phase], os.X_OK)
+    ]
+    if missing:
+        names = ", ".join(
+            os.path.relpath(wanted[phase], config.invocation_params.dir)
+            for phase in missing
+        )
+        make = " ".join(f"phase{phase}" for phase in missing)
+        raise pytest.UsageError(f"not built yet: {names}. Make it first: make {make}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -132,7 +160,8 @@ def target(request: pytest.FixtureRequest) -> Target:
     if executable.is_absolute() and not os.access(executable, os.X_OK):
         name = os.path.relpath(executable, request.config.invocation_params.dir)
         pytest.fail(
-            f"{name} is not there. Make it first: make phase{found.phase}", pytrace=False
+            f"{name} is not there. Make it first: make phase{found.phase}",
+            pytrace=False,
         )
     return found
 
@@ -208,10 +237,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
             f"./learn hint {task_of(item)}",
             getattr(failure, "__notes__", []),
         )
-
-
-def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config):
-    return None
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

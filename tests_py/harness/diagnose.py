@@ -86,7 +86,9 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
             parts = []
         if frame.opcode < 8:
             parts.append(frame.payload)
-    if 1 < len(parts) <= 5 and any(received == b"".join(p) for p in permutations(parts)):
+    if 1 < len(parts) <= 5 and any(
+        received == b"".join(p) for p in permutations(parts)
+    ):
         return "all fragments are there, but in another order than they were sent in (§5.4)."
     if len(parts) > 1 and received and received == parts[-1]:
         return "only the last fragment came back: a message is all its fragments, put together (§5.4)."
@@ -101,13 +103,21 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
         return f"{len(received) - len(expected)} bytes too many at the end: was a buffer sent to its capacity, or the next frame with it?"
     if len(received) < len(expected) and expected.startswith(received) and received:
         return f"the last {len(expected) - len(received)} bytes are missing."
-    if received and len(received) == len(expected) and received == received[:1] * len(received):
+    if (
+        received
+        and len(received) == len(expected)
+        and received == received[:1] * len(received)
+    ):
         return "all bytes are the same: was the buffer sent before it was filled?"
     return None
 
 
 def payload(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
-    return masking(expected, received, sent) or state(expected, received, sent) or stream(expected, received)
+    return (
+        masking(expected, received, sent)
+        or state(expected, received, sent)
+        or stream(expected, received)
+    )
 
 
 def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
@@ -129,11 +139,18 @@ def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
 
 def _opcode(expected: Frame, received: Frame) -> str | None:
     if received.opcode == frames.CLOSE:
-        code = int.from_bytes(received.payload[:2], "big") if len(received.payload) >= 2 else None
+        code = (
+            int.from_bytes(received.payload[:2], "big")
+            if len(received.payload) >= 2
+            else None
+        )
         why = received.payload[2:].decode("utf-8", "replace")
         said = f" and says: “{why}”" if why else ""
         return f"the server failed the connection with {code or 'an empty CLOSE'}{said}: what was sent is legal, so a check is too strict."
-    if received.opcode in (frames.PING, frames.PONG) and received.payload == expected.payload:
+    if (
+        received.opcode in (frames.PING, frames.PONG)
+        and received.payload == expected.payload
+    ):
         return "the payload is right, the opcode is not: a PING is answered by a PONG, 0xA (§5.5.3)."
     if received.payload == expected.payload:
         return f"the payload is right, the opcode is not: {frames.name(received.opcode)} for {frames.name(expected.opcode)} (§5.6)."
@@ -184,16 +201,24 @@ def accept(key: str, received: str) -> str | None:
         decoded = b""
     sha1 = hashlib.sha1(raw + http.GUID)
     mistakes = {
-        digest(raw + b"\r\n" + http.GUID): "the key was hashed with the CRLF that ends its line",
-        digest(raw + b"\r" + http.GUID): "the key was hashed with the CR that ends its line",
-        digest(b" " + raw + http.GUID): "the key was hashed with the space that follows the colon",
+        digest(
+            raw + b"\r\n" + http.GUID
+        ): "the key was hashed with the CRLF that ends its line",
+        digest(
+            raw + b"\r" + http.GUID
+        ): "the key was hashed with the CR that ends its line",
+        digest(
+            b" " + raw + http.GUID
+        ): "the key was hashed with the space that follows the colon",
         digest(raw + http.GUID + b"\0"): "the terminating NUL was hashed too",
         digest(raw + http.GUID + b"\n"): "a newline was hashed too",
         digest(raw + http.GUID.lower()): "the GUID is in lower case",
         digest(http.GUID + raw): "the GUID was put before the key; it comes after it",
         digest(raw): "the GUID is missing",
         digest(http.GUID): "the key is missing: only the GUID was hashed",
-        digest(decoded + http.GUID): "the key was base64-decoded before it was hashed; hash its text as sent",
+        digest(
+            decoded + http.GUID
+        ): "the key was base64-decoded before it was hashed; hash its text as sent",
         sha1.hexdigest(): "it is the digest in hex; base64 of its 20 bytes is wanted",
         base64.b64encode(
             sha1.hexdigest().encode()
@@ -203,11 +228,15 @@ def accept(key: str, received: str) -> str | None:
         base64.urlsafe_b64encode(
             sha1.digest()
         ).decode(): "the alphabet is base64url (- and _); + and / are wanted",
-        base64.b64encode(sha1.digest()).decode().rstrip("="): "the padding (=) is missing",
+        base64.b64encode(sha1.digest())
+        .decode()
+        .rstrip("="): "the padding (=) is missing",
         base64.b64encode(
             hashlib.sha256(raw + http.GUID).digest()
         ).decode(): "the hash is SHA-256; SHA-1 is wanted",
-        base64.b64encode(hashlib.md5(raw + http.GUID).digest()).decode(): "the hash is MD5; SHA-1 is wanted",
+        base64.b64encode(
+            hashlib.md5(raw + http.GUID).digest()
+        ).decode(): "the hash is MD5; SHA-1 is wanted",
     }
     cause = mistakes.get(received)
     if cause is None and received.strip().lower() == http.accept_value(key).lower():

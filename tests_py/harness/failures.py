@@ -49,15 +49,29 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def report(
-    failure: CheckFailed, title: str, server: Server | None, replay: str, hint: str, notes: list[str]
+    failure: CheckFailed,
+    title: str,
+    server: Server | None,
+    replay: str,
+    hint: str,
+    notes: list[str],
 ) -> str:
     """The whole report as text: no colour, no traceback, at most about sixty lines."""
-    server = failure.server or (failure.client.server if failure.client else None) or server
+    server = (
+        failure.server or (failure.client.server if failure.client else None) or server
+    )
     missing = server.missing_task() if server else None
     if missing:
-        return "\n".join([title, "", missing, "", f"hint      {hint}", f"replay    {replay}"])
+        return "\n".join(
+            [title, "", missing, "", f"hint      {hint}", f"replay    {replay}"]
+        )
     rule = f"  ({failure.rule})" if failure.rule else ""
-    lines = [title, "", f"expected  {failure.expected}{rule}", f"but       {failure.but}"]
+    lines = [
+        title,
+        "",
+        f"expected  {failure.expected}{rule}",
+        f"but       {failure.but}",
+    ]
     if failure.cause:
         lines += ["", f"likely cause: {failure.cause}"]
     lines += _section("the bytes", failure.drawn)

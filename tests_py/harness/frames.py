@@ -108,7 +108,9 @@ def show(payload: bytes, limit: int = 40) -> str:
     more = "…" if len(payload) > limit else ""
     printable = all(32 <= byte < 127 for byte in head)
     text = (
-        f'"{head.decode()}{more}"' if printable else head[:16].hex(" ") + ("…" if len(payload) > 16 else "")
+        f'"{head.decode()}{more}"'
+        if printable
+        else head[:16].hex(" ") + ("…" if len(payload) > 16 else "")
     )
     return f"{len(payload)} byte{'s' * (len(payload) != 1)} {text}"
 
@@ -139,14 +141,19 @@ def describe_all(data: bytes, limit: int = 4) -> str:
         told.append(f"… {len(frames) - limit} frames more")
     elif used < len(data):
         rest = data[used : used + 16]
-        told.append(f"an unfinished frame: {rest.hex(' ')}{'…' if len(data) - used > 16 else ''}")
+        told.append(
+            f"an unfinished frame: {rest.hex(' ')}{'…' if len(data) - used > 16 else ''}"
+        )
     return " | ".join(told)
 
 
 def _fields(frame: Frame) -> list[tuple[bytes, str]]:
     raw, at = frame.raw, 2
     first = f"FIN={int(frame.fin)} RSV={frame.rsv:03b} opcode={frame.opcode:#x} {name(frame.opcode)}"
-    fields = [(raw[:1], first), (raw[1:2], f"MASK={raw[1] >> 7} length={raw[1] & 0x7F}")]
+    fields = [
+        (raw[:1], first),
+        (raw[1:2], f"MASK={raw[1] >> 7} length={raw[1] & 0x7F}"),
+    ]
     if frame.length_form > 7:
         width = frame.length_form // 8
         fields.append((raw[2 : 2 + width], f"{frame.length_form}-bit length"))
@@ -198,7 +205,9 @@ def draw_difference(expected: bytes, received: bytes) -> list[str]:
         window = data[start : start + 20]
         dots = "… " if start else ""
         more = " …" if len(data) > start + 20 else ""
-        rows.append(f"{label}  {dots}{window.hex(' ')}{more}" if data else f"{label}  (nothing)")
+        rows.append(
+            f"{label}  {dots}{window.hex(' ')}{more}" if data else f"{label}  (nothing)"
+        )
     if at is not None:
         column = 10 + (2 if start else 0) + 3 * (at - start)
         said = (

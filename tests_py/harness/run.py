@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.client import Client
 from harness.server import Server, Target, launch
 
@@ -12,6 +14,7 @@ class Run:
         self.task = task
         self.servers: list[Server] = []
         self.clients: list[Client] = []
+        self.files: list[Path] = []  # to be removed at the end
 
     @property
     def last_server(self) -> Server | None:
@@ -28,6 +31,17 @@ class Run:
         self.clients.append(client)
         return client
 
+    def expect_served(self, client: Client, text: str = "anybody there?") -> None:
+        """This phase's sign of life: the echo of a line, a handshake, the echo of a message."""
+        if self.target.phase == 1:
+            client.send_bytes(text.encode() + b"\n")
+            client.expect_bytes(text.encode() + b"\n")
+            return
+        if not client.upgraded:
+            client.handshake()
+        if self.target.phase > 2:
+            client.echo(text.encode())
+
     def finish(self) -> None:
         """After a test that passed: every server ends on SIGTERM, with 0, and without a report."""
         self._close_clients()
@@ -41,6 +55,8 @@ class Run:
             server.kill()
             server.process.stdout.close()
             server.stderr_file.unlink(missing_ok=True)
+        for file in self.files:
+            file.unlink(missing_ok=True)
 
     def _close_clients(self) -> None:
         for client in self.clients:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,15 +75,40 @@ class Server:
     def cpu(self) -> float:
         """Seconds on a CPU so far, all threads together, exact to less than a millisecond."""
         threads = os.listdir(f"/proc/{self.pid}/task")
-        return sum(int(_proc(self.pid, f"task/{t}/schedstat").split()[0]) for t in threads) / 1e9
+        return (
+            sum(int(_proc(self.pid, f"task/{t}/schedstat").split()[0]) for t in threads)
+            / 1e9
+        )
 
     def wakeups(self) -> int:
         """How often it has gone to sleep: a loop that spins on a timer cannot hide from this."""
         status = _proc(self.pid, "status")
-        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
+        return int(
+            re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1)
+        )
 
-    def asleep(self) -> bool:
-        return _proc(self.pid, "stat").rpartition(")")[2].split()[0] == "S"
+    def watch(self, seconds: float = 0.4) -> tuple[int, float]:
+        """Look on while nothing happens: how often it woke up, and which share of a CPU it used."""
+        wakeups, cpu, start = self.wakeups(), self.cpu(), time.monotonic()
+        exit_event = os.pidfd_open(self.pid)
+        try:
+            select.select([exit_event], [], [], seconds)
+        finally:
+            os.close(exit_event)
+        return self.wakeups() - wakeups, (self.cpu() - cpu) / (time.monotonic() - start)
+
+    def expect_idle(self, what: str, cause: str, wakeups: int = 0) -> None:
+        """For a while there is nothing to do, and it does nothing."""
+        woken, share = self.watch()
+        if woken > wakeups or share > 0.1:
+            but = f"it woke up {woken} times and used {share:.0%} of a CPU"
+            raise CheckFailed(
+                f"the server to sleep while {what}",
+                but,
+                "epoll(7)",
+                cause=cause,
+                server=self,
+            )
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -120,11 +146,22 @@ class Server:
         if lenient and status == -signal.SIGTERM:
             return
         if status is None:
-            raise CheckFailed("the server to end on SIGTERM", "it still runs", "signal(7)", server=self)
+            raise CheckFailed(
+                "the server to end on SIGTERM",
+                "it still runs",
+                "signal(7)",
+                server=self,
+            )
         report = SANITIZER.search(self.stderr())
         if report or status != 0:
-            what = f"its stderr has a report: {report.group(0)}" if report else self.ending()
-            raise CheckFailed("the server to end on SIGTERM with exit status 0", what, server=self)
+            what = (
+                f"its stderr has a report: {report.group(0)}"
+                if report
+                else self.ending()
+            )
+            raise CheckFailed(
+                "the server to end on SIGTERM with exit status 0", what, server=self
+            )
 
     def kill(self) -> None:
         for pid in {self.pid, self.process.pid} if self.running() else ():
@@ -169,7 +206,9 @@ class Server:
         """For a report: the command, how it ended, the end of its stderr."""
         text = self.stderr()
         found = SANITIZER.search(text)
-        lines = text[found.start() :].splitlines()[:12] if found else text.splitlines()[-8:]
+        lines = (
+            text[found.start() :].splitlines()[:12] if found else text.splitlines()[-8:]
+        )
         told = [f"{shlex.join(self.arguments)}   ({self.ending()})"]
         return told + [f"stderr: {line}" for line in lines if line.strip()]
 
@@ -181,13 +220,23 @@ def _proc(pid: int, name: str) -> str:
 def environment(**extra: str) -> dict[str, str]:
     """A small quarantine keeps the memory of an ASan build comparable."""
     asan = ":".join(
-        filter(None, ["quarantine_size_mb=1", os.environ.get("ASAN_OPTIONS"), extra.pop("asan", "")])
+        filter(
+            None,
+            [
+                "quarantine_size_mb=1",
+                os.environ.get("ASAN_OPTIONS"),
+                extra.pop("asan", ""),
+            ],
+        )
     )
     return {**os.environ, "ASAN_OPTIONS": asan, **extra}
 
 
 def launch(
-    target: Target, *flags: str, under: list[str] | None = None, env: dict[str, str] | None = None
+    target: Target,
+    *flags: str,
+    under: list[str] | None = None,
+    env: dict[str, str] | None = None,
 ) -> Server:
     """Start it and wait for its `listening on` lines. `under`: a command that runs it, such as strace."""
     arguments = [*(under or []), *target.arguments(flags)]
@@ -227,11 +276,19 @@ def _await_listening(server: Server, schemes: list[str]) -> None:
         if not data:
             break
     if [*server.addresses] != schemes:
-        wanted = " and ".join(f"`listening on {scheme}://ADDRESS:PORT`" for scheme in schemes)
+        wanted = " and ".join(
+            f"`listening on {scheme}://ADDRESS:PORT`" for scheme in schemes
+        )
         if not deadline.over():
             server.wait(1)
-        said = f"it printed {server.stdout!r}" if server.stdout else f"it printed nothing ({server.ending()})"
-        raise CheckFailed(f"the server to print {wanted} on stdout", said, server=server)
+        said = (
+            f"it printed {server.stdout!r}"
+            if server.stdout
+            else f"it printed nothing ({server.ending()})"
+        )
+        raise CheckFailed(
+            f"the server to print {wanted} on stdout", said, server=server
+        )
 
 
 @dataclass

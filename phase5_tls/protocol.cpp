@@ -1,0 +1,137 @@
+#include "protocol.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "handshake.hpp"
+#include "page.hpp"
+
+void Protocol::receive(std::span<std::byte> input, Output& output) {
+    try {
+        if (state_ == State::connecting) input = input.subspan(receive_head(input, output));
+        while ((state_ == State::open || state_ == State::closing) && !input.empty())
+            receive_frame(input, output);
+    } catch (const HttpError& error) {
+        output.add_text(refusal(error));
+        state_ = State::closed;
+    } catch (const ProtocolError& error) {
+        fail(error.code(), error.what(), output);
+    }
+}
+
+std::size_t Protocol::receive_head(std::span<const std::byte> input, Output& output) {
+    const std::size_t taken = parser_->take(input);
+    if (parser_->complete()) {
+        const Request& request = parser_->request();
+        if (wants_page(request)) {
+            check_request(request);
+            output.add_text(page_response());
+            state_ = State::closed;
+        } else {
+            output.add_text(answer_handshake(request, origins_));
+            state_ = State::open;
+        }
+        parser_.reset();
+    }
+    return taken;
+}
+
+void Protocol::receive_frame(std::span<std::byte>& input, Output& output) {
+    if (!header_) {
+        header_ = header_reader_.take(input);
+        if (!header_) return;
+        received_ = 0;
+        if (!is_control(header_->opcode)) message_.begin_frame(*header_);
+    }
+    const auto piece =
+        input.first(std::min<std::uint64_t>(header_->length - received_, input.size()));
+    input = input.subspan(piece.size());
+    unmask(piece, header_->key, received_);
+    received_ += piece.size();
+    if (is_control(header_->opcode))
+        on_control(piece, output);
+    else
+        on_data(piece, output);
+    if (received_ == header_->length) header_.reset();
+}
+
+// A frame that is its whole message, and came whole, is answered from where it lies.
+void Protocol::on_data(std::span<const std::byte> piece, Output& output) {
+    message_.check(piece);
+    const bool whole = message_.is_single() && piece.size() == header_->length;
+    if (!whole) message_.append(piece);
+    if (received_ < header_->length || !message_.end_frame(*header_)) return;
+    ++received_count_;
+    if (state_ != State::open) {
+        message_.take_payload();  // after our CLOSE nothing is sent
+    } else if (whole) {
+        output.add_frame(message_.opcode(), piece);
+    } else {
+        output.add_frame(message_.opcode(), message_.take_payload());
+    }
+}
+
+void Protocol::on_control(std::span<const std::byte> piece, Output& output) {
+    control_.insert(control_.end(), piece.begin(), piece.end());
+    if (received_ < header_->length) return;
+    if (message_.is_single()) ++received_count_;
+    const std::vector<std::byte> payload = std::exchange(control_, {});
+    switch (header_->opcode) {
+        case Opcode::close:
+            on_close(payload, output);
+            break;
+        case Opcode::ping:
+            on_ping(payload, output);
+            break;
+        default:
+            break;  // a PONG that nobody asked for is fine (RFC 6455 §5.5.3)
+    }
+}
+
+// Task 4.1: a PING's payload comes back in a PONG, at once (RFC 6455 §5.5.2).
+void Protocol::on_ping(std::span<const std::byte> payload, Output& output) {
+    if (state_ == State::open) output.add_frame(Opcode::pong, payload);
+}
+
+// Task 4.1: the peer's CLOSE is answered with its own code, an empty one with an empty one, unless
+// it answers ours; either way all is said (RFC 6455 §5.5.1).
+void Protocol::on_close(std::span<const std::byte> payload, Output& output) {
+    const std::uint16_t code = parse_close(payload);
+    if (state_ == State::open) {
+        close_code_ = code;
+        output.add_frame(Opcode::close, payload.first(code == 0 ? 0 : 2));
+    }
+    state_ = State::closed;
+}
+
+// Task 4.1: one CLOSE at most: the code in network byte order, then the reason (RFC 6455 §5.5.1).
+void Protocol::close(CloseCode code, std::string_view reason, Output& output) {
+    if (state_ != State::open) {
+        if (state_ == State::connecting) state_ = State::closed;
+        return;
+    }
+    close_code_ = static_cast<std::uint16_t>(code);
+    std::vector<std::byte> payload{std::byte(close_code_ >> 8), std::byte(close_code_ & 0xFF)};
+    const auto text = std::as_bytes(std::span{reason.substr(0, 123)});
+    payload.insert(payload.end(), text.begin(), text.end());
+    output.add_frame(Opcode::close, std::span<const std::byte>{payload});
+    state_ = State::closing;
+}
+
+void Protocol::fail(CloseCode code, std::string_view reason, Output& output) {
+    close(code, reason, output);
+    state_ = State::closed;
+}
+
+void Protocol::ping(Output& output) {
+    if (state_ == State::open) output.add_frame(Opcode::ping, std::span<const std::byte>{});
+}
+
+void Protocol::refuse_slow_head(Output& output) {
+    output.add_text(refusal(HttpError{408, "the request took too long"}));
+    state_ = State::closed;
+}
+
+bool Protocol::is_receiving() const {
+    return header_ || header_reader_.has_begun() || !message_.is_single();
+}

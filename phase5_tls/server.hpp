@@ -1,0 +1,93 @@
+// The event loop: one thread, one epoll, every client.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/address.hpp"
+#include "connection.hpp"
+#include "poller.hpp"
+#include "signals.hpp"
+#include "timer.hpp"
+#include "tls.hpp"
+
+struct Config {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 8080;
+    std::uint16_t tls_port = 8443;
+    std::string certificate_file;  // both in PEM; none: a certificate is made
+    std::string key_file;
+    std::size_t max_connections = 0;  // 0: as many as there are descriptors
+    Limits limits;
+    bool verbose = false;
+};
+
+class Server {
+public:
+    /// Listens from here on. Throws std::runtime_error.
+    explicit Server(Config config);
+
+    /// Where it listens: "127.0.0.1:8080".
+    std::string address() const { return local_address(plain_listener_.get()); }
+    std::string tls_address() const { return local_address(tls_listener_.get()); }
+
+    /// The SHA-256 fingerprint of its certificate.
+    std::string fingerprint() const { return tls_.fingerprint(); }
+
+    /// Serves until SIGINT or SIGTERM; then closes the connections, and waits for them for at most
+    /// two seconds or until a second signal. Throws std::system_error when the loop itself fails.
+    void run();
+
+private:
+    struct Client {
+        Connection connection;
+        std::string peer;
+        TimePoint since;
+        Timer::Entry alarm;  // filed no later than connection.deadline()
+    };
+
+    void dispatch(const epoll_event& event);
+    void on_signal();
+    void close_clients();
+    void reload_certificate();
+    void on_timer();
+    void accept_clients(UniqueFd& listener);
+    void on_accept_error(int error);
+    void add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);
+    void serve(int fd, std::uint32_t events);
+    void serve_held_back();
+    void settle(int fd, Client& client);
+    void erase_ended();
+    void watch_listeners(std::uint32_t events);
+    void pause_accepting();
+    void resume_accepting();
+    bool finished() const;
+    int timeout_ms() const;
+    void log(const Client& client, const std::string& what) const;
+
+    /// One for all clients: an idle one keeps no buffer. Large, so that a busy one is read in one
+    /// go.
+    static constexpr std::size_t receive_buffer_size = 512 * 1024;
+
+    Config config_;
+    Signals signals_;
+    Poller poller_;
+    Timer timer_;
+    TlsContext tls_;
+    UniqueFd plain_listener_;
+    UniqueFd tls_listener_;
+    std::unordered_map<int, Client> clients_;  // by descriptor
+    std::vector<int> ended_;                   // erased after the batch of events
+    std::vector<int> held_back_;               // have more to read than one turn allows
+    std::vector<std::byte> receive_buffer_;
+    Output output_;  // of the client whose turn it is
+    bool accept_paused_ = false;
+    TimePoint resume_at_;
+    int signals_seen_ = 0;
+    TimePoint deadline_;            // of the shutdown
+    TimePoint now_ = Clock::now();  // when this batch of events was told
+};

@@ -1,0 +1,253 @@
+#include "tls.hpp"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string_view>
+
+#include "common/error.hpp"
+#include "http.hpp"
+
+using Status = IoResult::Status;
+
+namespace {
+
+/// What may gather before it has to leave. A record is taken whole or not at all, so there may be
+/// one more of them, of 16 KiB and its header.
+constexpr std::size_t max_gathered = 64 * 1024;
+
+/// ALPN (RFC 7301): an opening handshake is an HTTP/1.1 request; a client that can't speak that is
+/// told so now rather than later.
+int select_protocol(SSL*, const unsigned char** selected, unsigned char* selected_size,
+                    const unsigned char* offered, unsigned offered_size, void*) {
+    static constexpr std::string_view ours = "\x08http/1.1";
+    const int result = SSL_select_next_proto(const_cast<unsigned char**>(selected), selected_size,
+                                             reinterpret_cast<const unsigned char*>(ours.data()),
+                                             ours.size(), offered, offered_size);
+    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/// Wireshark reads TLS with the keys that a browser or a server logs into this file.
+void log_key(const SSL*, const char* line) {
+    static std::FILE* const file = std::fopen(secure_getenv("SSLKEYLOGFILE"), "ae");
+    if (!file) return;
+    std::fprintf(file, "%s\n", line);
+    std::fflush(file);
+}
+
+SSL_CTX* make_context() {
+    ERR_clear_error();
+    SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+    if (!context) throw std::runtime_error{openssl_error("SSL_CTX_new")};
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    // For TLS 1.2 (1.3 has no others): forward secrecy and authenticated encryption only.
+    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    // A peer that ends without close_notify is no truncation attack here: WebSocket has its own
+    // CLOSE.
+    SSL_CTX_set_options(
+        context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    // A write may take a part, and be tried again from a buffer that has moved with the same bytes
+    // in it; an idle connection keeps no buffers (SSL_CTX_set_mode(3)).
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    // Else each record costs two reads of the socket: its header, then its body.
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, max_gathered);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets need no memory here
+    static constexpr std::string_view id = "websocket workbook";
+    SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
+                                   id.size());
+    SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
+    if (secure_getenv("SSLKEYLOGFILE")) SSL_CTX_set_keylog_callback(context, log_key);
+    return context;
+}
+
+}  // namespace
+
+TlsContext::TlsContext() : context_{make_context()} {
+    const Certificate certificate = make_self_signed_certificate();
+    if (SSL_CTX_use_certificate(get(), certificate.x509.get()) != 1 ||
+        SSL_CTX_use_PrivateKey(get(), certificate.key.get()) != 1)
+        throw std::runtime_error{openssl_error("cannot use the certificate made")};
+}
+
+TlsContext::TlsContext(const std::string& certificate_file, const std::string& key_file)
+    : context_{make_context()} {
+    if (SSL_CTX_use_certificate_chain_file(get(), certificate_file.c_str()) != 1)
+        throw std::runtime_error{openssl_error("cannot use the certificate " + certificate_file)};
+    if (SSL_CTX_use_PrivateKey_file(get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(get()) != 1)
+        throw std::runtime_error{openssl_error("cannot use the key " + key_file)};
+}
+
+std::string TlsContext::fingerprint() const {
+    return ::fingerprint(*SSL_CTX_get0_certificate(get()));
+}
+
+/// OpenSSL's view of the socket (BIO_meth_new(3)). A call that cannot go on says "retry", which
+/// SSL_get_error turns into WANT_READ or WANT_WRITE.
+struct SocketBio {
+    static TlsTransport& owner(BIO* bio) { return *static_cast<TlsTransport*>(BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* buffer, int size) {
+        BIO_clear_retry_flags(bio);
+        const ssize_t count =
+            recv(owner(bio).socket_.get(), buffer, static_cast<std::size_t>(size), 0);
+        if (count < 0 && is_transient(errno)) BIO_set_retry_read(bio);
+        if (count == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+        return static_cast<int>(count);
+    }
+
+    static int write(BIO* bio, const char* data, int size) {
+        BIO_clear_retry_flags(bio);
+        auto& records = owner(bio).records_;
+        if (records.size() >= max_gathered) {
+            BIO_set_retry_write(bio);
+            return -1;
+        }
+        const auto bytes = std::as_bytes(std::span{data, static_cast<std::size_t>(size)});
+        records.insert(records.end(), bytes.begin(), bytes.end());
+        return size;
+    }
+
+    static long control(BIO* bio, int command, long, void*) {
+        if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+        return command == BIO_CTRL_FLUSH;  // flushed by TlsTransport, once a turn
+    }
+
+    static BIO* make(TlsTransport& owner) {
+        static BIO_METHOD* const method = make_method();
+        BIO* bio = BIO_new(method);
+        if (!bio) throw std::runtime_error{openssl_error("BIO_new")};
+        BIO_set_data(bio, &owner);
+        BIO_set_init(bio, 1);
+        return bio;
+    }
+
+    static BIO_METHOD* make_method() {
+        BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+        if (!method) throw std::runtime_error{openssl_error("BIO_meth_new")};
+        BIO_meth_set_read(method, read);
+        BIO_meth_set_write(method, write);
+        BIO_meth_set_ctrl(method, control);
+        return method;
+    }
+};
+
+TlsTransport::TlsTransport(UniqueFd socket, const TlsContext& context)
+    : socket_{std::move(socket)}, ssl_{SSL_new(context.get())} {
+    if (!ssl_) throw std::runtime_error{openssl_error("SSL_new")};
+    BIO* bio = SocketBio::make(*this);
+    SSL_set_bio(ssl_.get(), bio, bio);  // takes it over
+    SSL_set_accept_state(ssl_.get());
+}
+
+// Task 5.2: epoll sees the socket, not what OpenSSL has read from it already. So read until it
+// wants something, or the buffer is full, and say which.
+IoResult TlsTransport::receive(std::span<std::byte> buffer) {
+    if (discarding_) return receive_from(socket_.get(), buffer);
+    IoResult result;
+    while (result.size < buffer.size() && result.status == Status::done) {
+        ERR_clear_error();
+        std::size_t size = 0;
+        const int success = SSL_read_ex(ssl_.get(), buffer.data() + result.size,
+                                        buffer.size() - result.size, &size);
+        result.size += size;
+        if (success != 1) result.status = status_of(success);
+    }
+    flush();  // reading may have written: a handshake, an alert, a KeyUpdate
+    return gone_ ? IoResult{0, Status::gone} : result;
+}
+
+// Task 5.2: encrypt as much as may gather, send it, and go on while the socket takes it.
+IoResult TlsTransport::send(std::span<const iovec> slices) {
+    IoResult result;
+    for (const iovec& slice : slices) {
+        std::size_t taken = 0;
+        while (taken < slice.iov_len && result.status == Status::done) {
+            if (records_.size() >= max_gathered && !flush()) {
+                result.status = Status::want_write;
+                break;
+            }
+            ERR_clear_error();
+            std::size_t size = 0;
+            const int success =
+                SSL_write_ex(ssl_.get(), static_cast<const std::byte*>(slice.iov_base) + taken,
+                             slice.iov_len - taken, &size);
+            if (success != 1) result.status = status_of(success);
+            taken += size;
+        }
+        result.size += taken;
+        if (result.status != Status::done) break;
+    }
+    flush();
+    return gone_ ? IoResult{0, Status::gone} : result;
+}
+
+// Task 5.2: what SSL_get_error says, as what epoll is to wait for.
+Status TlsTransport::status_of(int result) {
+    switch (SSL_get_error(ssl_.get(), result)) {
+        case SSL_ERROR_WANT_READ:
+            return Status::want_read;
+        case SSL_ERROR_WANT_WRITE:
+            return Status::want_write;
+        case SSL_ERROR_ZERO_RETURN:
+            return Status::ended;
+        case SSL_ERROR_SYSCALL:
+            return Status::gone;
+        default:
+            on_failure();
+            return Status::broken;
+    }
+}
+
+// OpenSSL has an alert ready for the peer, which shut_down() sends. A client that speaks HTTP would
+// not understand it.
+void TlsTransport::on_failure() {
+    broken_ = true;
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST) {
+        const std::string answer =
+            refusal(HttpError{400, "this port speaks TLS: https:// or wss://"});
+        const auto bytes = std::as_bytes(std::span{answer});
+        records_.assign(bytes.begin(), bytes.end());
+        sent_ = 0;
+    }
+    ERR_clear_error();
+}
+
+// Returns whether all that had gathered is with the socket.
+bool TlsTransport::flush() {
+    while (sent_ < records_.size()) {
+        const ssize_t size =
+            ::send(socket_.get(), &records_[sent_], records_.size() - sent_, MSG_NOSIGNAL);
+        if (size < 0 && is_transient(errno)) return false;
+        if (size < 0) {
+            gone_ = true;
+            break;
+        }
+        sent_ += static_cast<std::size_t>(size);
+    }
+    records_ = {};
+    sent_ = 0;
+    return true;
+}
+
+// close_notify goes last, where TLS is in order: after a failure SSL_shutdown must not be called
+// (SSL_get_error(3)). The peer's own is not waited for; the end of its stream is.
+bool TlsTransport::shut_down() {
+    if (!discarding_ && ready()) {
+        ERR_clear_error();
+        SSL_shutdown(ssl_.get());
+    }
+    discarding_ = true;
+    if (!flush()) return false;
+    shutdown(socket_.get(), SHUT_WR);
+    return true;
+}

@@ -1,0 +1,36 @@
+#include "transport.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "common/error.hpp"
+
+using Status = IoResult::Status;
+
+IoResult receive_from(int socket, std::span<std::byte> buffer) {
+    const ssize_t size = recv(socket, buffer.data(), buffer.size(), 0);
+    if (size > 0) return {static_cast<std::size_t>(size), Status::want_read};
+    if (size == 0) return {0, Status::ended};
+    return {0, is_transient(errno) ? Status::want_read : Status::gone};
+}
+
+IoResult PlainTransport::receive(std::span<std::byte> buffer) {
+    return receive_from(socket_.get(), buffer);
+}
+
+IoResult PlainTransport::send(std::span<const iovec> slices) {
+    if (slices.empty()) return {};
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(slices.data());
+    message.msg_iovlen = std::min<std::size_t>(slices.size(), IOV_MAX);
+    const ssize_t size = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    if (size >= 0) return {static_cast<std::size_t>(size), Status::want_write};
+    return {0, is_transient(errno) ? Status::want_write : Status::gone};
+}
+
+bool PlainTransport::shut_down() {
+    shutdown(socket_.get(), SHUT_WR);  // fails only where the peer is gone already
+    return true;
+}

@@ -1,0 +1,529 @@
+"""Phase 2: the opening handshake of RFC 6455 §4. Tasks 2.1 and 2.2 of ROADMAP.md."""
+
+import base64
+import os
+
+import pytest
+from hypothesis import given, strategies
+
+from harness import http
+from harness.client import Client
+from harness.deadlines import wait_until
+from harness.examples import bounded
+from harness.failures import check
+from harness.http import KEY, changed, request, upgrade_headers
+from harness.run import Run
+from harness.tools import tool
+
+task = pytest.mark.task
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # §1.3
+HEADERS = upgrade_headers()
+
+
+# --- Task 2.1: the handshake --------------------------------------------------------------------
+
+
+@task("2.1")
+def test_the_example_of_the_rfc(connect):
+    """The key dGhlIHNhbXBsZSBub25jZQ== earns the accept value of RFC 6455 §1.3."""
+    client = connect()
+    client.send_request()
+    response = client.expect_upgrade()
+    check(
+        response.header("Sec-WebSocket-Accept") == ACCEPT,
+        ACCEPT,
+        "another value",
+        client=client,
+    )
+
+
+@task("2.1")
+def test_curl(start):
+    """curl sends a handshake and prints 101 Switching Protocols and the right accept value."""
+    server = start()
+    host, port = server.address
+    scheme = "https" if server.tls else "http"
+    headers = [f"{name}: {value}" for name, value in HEADERS if name != "Host"]
+    words = [word for header in headers for word in ("-H", header)]
+    url = f"{scheme}://{host}:{port}/"
+    with tool(server, "curl", "-svkN", "--http1.1", *words, url) as curl:
+        curl.expect("< HTTP/1.1 101 Switching Protocols", "RFC 6455 §4.2.2")
+        curl.expect(ACCEPT, "RFC 6455 §4.2.2")
+
+
+@task("2.1")
+def test_many_keys(connect, start):
+    """Each key has its own accept value: base64 of SHA-1 of key and GUID (RFC 6455 §4.2.2)."""
+    server = start()
+    for number in range(20):
+        key = base64.b64encode(bytes([number * 13]) * 16).decode()
+        client = connect(server)
+        client.send_request(request(upgrade_headers(key)))
+        client.expect_upgrade(key)
+
+
+@task("2.1")
+def test_random_keys(run: Run):
+    """Any 16 bytes make a key (RFC 6455 §4.1)."""
+    server = run.start()
+
+    @bounded(40)
+    @given(strategies.binary(min_size=16, max_size=16))
+    def holds(nonce: bytes) -> None:
+        key = base64.b64encode(nonce).decode()
+        client = run.connect(server)
+        client.send_request(request(upgrade_headers(key)))
+        client.expect_upgrade(key)
+        client.close()
+
+    holds()
+
+
+def _with(*extra: tuple[str, str], **changes: str | None) -> list[tuple[str, str]]:
+    return changed(HEADERS, **changes) + list(extra)
+
+
+ACCEPTABLE = {
+    "lower case names": [(name.lower(), value) for name, value in HEADERS],
+    "upper case names": [(name.upper(), value) for name, value in HEADERS],
+    "tokens in odd case": _with(Upgrade="WebSocket", Connection="uPGRADE"),
+    "Connection is a list": _with(Connection="keep-alive, Upgrade"),
+    "Connection is a tight list": _with(Connection="keep-alive,Upgrade,x"),
+    "Upgrade is a list": _with(Upgrade="h2c, websocket"),
+    "empty list elements": _with(Connection=", ,Upgrade,"),
+    "Connection twice": _with(("Connection", "Upgrade"), Connection="keep-alive"),
+    "Upgrade twice": _with(("Upgrade", "websocket"), Upgrade="h2c"),
+    "tabs and spaces around values": _with(
+        Sec_WebSocket_Key=f"  \t{KEY} \t ", Upgrade="\twebsocket  "
+    ),
+    "headers in reverse": HEADERS[::-1],
+    "headers nobody knows": _with(
+        ("X-Empty", ""), ("Cookie", "a=b; c=d"), ("x!#$%&'*+-.^_`|~9", "1")
+    ),
+    "an Origin": _with(("Origin", "http://example.com")),
+    "offers that are not taken": _with(
+        ("Sec-WebSocket-Protocol", "chat, superchat"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ),
+}
+
+
+@task("2.1")
+@pytest.mark.parametrize("headers", ACCEPTABLE.values(), ids=ACCEPTABLE)
+def test_acceptable(connect, headers: http.Headers):
+    """Names and tokens are compared without case; lists may be split or repeated (RFC 6455 §4.2.1)."""
+    client = connect()
+    client.send_request(request(headers))
+    client.expect_upgrade()
+
+
+@task("2.1")
+def test_no_space_after_the_colon(connect):
+    """The white space after a header's colon is optional (RFC 9112 §5)."""
+    client = connect()
+    client.send_request(request().replace(b": ", b":"))
+    client.expect_upgrade()
+
+
+@task("2.1")
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/chat?room=1&name=a%20b", "/" + "x" * 3000],
+    ids=["/", "query", "long"],
+)
+def test_targets(connect, path: str):
+    """The target may be any path, with a query or without (RFC 6455 §4.1)."""
+    client = connect()
+    client.send_request(request(target=path))
+    client.expect_upgrade()
+
+
+@task("2.1")
+def test_byte_by_byte(connect):
+    """The request may come one byte at a time."""
+    client = connect()
+    data = request()
+    client.send_request(data, cuts=range(1, len(data)))
+    client.expect_upgrade(
+        cause="keep the incomplete head, and go on with it at the next read."
+    )
+
+
+@task("2.1")
+def test_every_cut(connect, start):
+    """The request may come in two pieces, cut anywhere."""
+    server = start()
+    data = request()
+    for cut in range(1, len(data)):
+        client = connect(server)
+        client.send_request(data, cuts=[cut])
+        client.expect_upgrade(
+            cause=f"the request was cut after byte {cut}: keep the incomplete head."
+        )
+        client.close()
+
+
+@task("2.1")
+def test_at_the_limits(connect, start):
+    """A head of exactly 8 KiB is accepted, and so is one of exactly 100 fields."""
+    server = start()
+    filling = 8192 - len(request(_with(("X-Filling", ""))))
+    for headers in (
+        _with(("X-Filling", "f" * filling)),
+        _with(*[("X", "y")] * (100 - len(HEADERS))),
+    ):
+        client = connect(server)
+        client.send_request(request(headers))
+        client.expect_upgrade(
+            cause="the limits are 8,192 bytes and 100 fields; what is just within is accepted."
+        )
+
+
+@task("2.1")
+@pytest.mark.phases(2)
+def test_what_follows_is_discarded(connect):
+    """Phase 2 keeps the connection open after 101, discards what comes, and ends when the client does."""
+    client = connect()
+    client.send_request(request() + b"bytes in the same segment as the head")
+    client.expect_upgrade()
+    client.send_bytes(os.urandom(200_000), what="200,000 bytes")
+    client.half_close()
+    client.expect_eof()
+
+
+@task("2.1")
+def test_many_handshakes_at_a_time(connect, start):
+    """100 clients, each with its own key, are half way through their requests at the same time."""
+    server = start()
+    keys = [base64.b64encode(bytes([number]) * 16).decode() for number in range(100)]
+    clients = [connect(server) for _ in keys]
+    for half in (slice(0, 100), slice(100, None)):
+        for client, key in zip(clients, keys):
+            client.send_request(request(upgrade_headers(key))[half])
+    for client, key in zip(clients, keys):
+        client.expect_upgrade(key, cause="each connection needs a parser of its own.")
+
+
+@task("2.1")
+def test_a_client_that_gives_up(run: Run, start):
+    """Clients that leave in the middle of their request leave nothing behind."""
+    server = start()
+    run.connect(server).handshake()
+    before = server.descriptors()
+    for cut in range(0, 150, 10):
+        client = run.connect(server)
+        client.send_request(request()[:cut])
+        client.half_close()
+        client.expect_eof()
+        client.close()
+    gone = wait_until(lambda: server.descriptors() <= before)
+    check(
+        gone,
+        "no descriptor left behind",
+        f"{server.descriptors() - before} are",
+        server=server,
+    )
+
+
+# --- Task 2.2: refusals -------------------------------------------------------------------------
+
+
+def _line(text: str) -> bytes:
+    """The request with one more header line, written as it is."""
+    return request()[:-2] + text.encode("latin-1") + b"\r\n\r\n"
+
+
+BAD_REQUEST = {
+    "no Host": request(_with(Host=None)),
+    "Host twice": request(_with(("Host", "localhost"))),
+    "no key": request(_with(Sec_WebSocket_Key=None)),
+    "key twice": request(_with(("Sec-WebSocket-Key", KEY))),
+    "empty key": request(_with(Sec_WebSocket_Key="")),
+    "key of 15 bytes": request(
+        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 15).decode())
+    ),
+    "key of 17 bytes": request(
+        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 17).decode())
+    ),
+    "key of 18 bytes": request(
+        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 18).decode())
+    ),
+    "key without padding": request(_with(Sec_WebSocket_Key=KEY.rstrip("="))),
+    "key that is no base64": request(_with(Sec_WebSocket_Key="!" * 22 + "==")),
+    "key in base64url": request(_with(Sec_WebSocket_Key="-_" * 10 + "-A==")),
+    "key with a space inside": request(
+        _with(Sec_WebSocket_Key=KEY[:10] + " " + KEY[11:])
+    ),
+    "bare LF": request().replace(b"\r\n", b"\n"),
+    "one bare LF": request().replace(
+        b"Upgrade: websocket\r\n", b"Upgrade: websocket\n"
+    ),
+    "bare CR": _line("X-A: b\rc"),
+    "CR in a name": _line("X\rA: b"),
+    "NUL in a value": _line("X-A: b\0c"),
+    "NUL in a name": _line("X\0A: b"),
+    "space before the colon": _line("X-A : b"),
+    "space in a name": _line("X A: b"),
+    "folded line": _line("X-A: b\r\n c"),
+    "folded first header": b"GET / HTTP/1.1\r\n Host: localhost\r\n"
+    + request().split(b"\r\n", 1)[1],
+    "no colon": _line("X-A b"),
+    "empty name": _line(": b"),
+    "no version": request().replace(b" HTTP/1.1", b""),
+    "no target": request().replace(b"GET / HTTP", b"GET HTTP"),
+    "empty target": request().replace(b"GET / HTTP", b"GET  HTTP"),
+    "spaces in the target": request().replace(b"GET / HTTP", b"GET /a b HTTP"),
+    "no HTTP": b"hello there\r\n\r\n",
+    "TLS to the plain port": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03"
+    + b"\x17" * 50
+    + b"\r\n\r\n",
+}
+
+
+@task("2.2")
+@pytest.mark.parametrize("data", BAD_REQUEST.values(), ids=BAD_REQUEST)
+def test_bad_request(connect, data: bytes):
+    """A malformed head or handshake: 400, as a whole response that says why (RFC 6455 §4.2.1, RFC 9112)."""
+    client = connect()
+    client.send_request(data)
+    client.expect_refusal(400)
+
+
+NO_UPGRADE = {
+    "no Upgrade": _with(Upgrade=None),
+    "no Connection": _with(Connection=None),
+    "Upgrade is a longer word": _with(Upgrade="websockets"),
+    "Upgrade has a word before": _with(Upgrade="xwebsocket"),
+    "Upgrade with a space inside": _with(Upgrade="web socket"),
+    "Upgrade of another protocol": _with(Upgrade="h2c"),
+    "Connection is a longer word": _with(Connection="Upgrades"),
+    "Connection is a substring": _with(Connection="no-upgrade"),
+    "Connection: close": _with(Connection="close"),
+}
+
+
+@task("2.2")
+@pytest.mark.parametrize("headers", NO_UPGRADE.values(), ids=NO_UPGRADE)
+def test_no_upgrade(connect, headers: http.Headers):
+    """Without the tokens `websocket` and `Upgrade` it is no handshake; a substring is no match (§4.2.1)."""
+    client = connect()
+    client.send_request(request(headers, target="/chat"))
+    cause = "compare whole tokens of the comma list, not substrings of the line."
+    client.expect_refusal(400, 404, 426, cause=cause)
+
+
+@task("2.2")
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "get", "GETS"])
+def test_only_get(connect, method: str):
+    """Another method than GET: 405 with `Allow: GET`; methods are case-sensitive (RFC 9110 §15.5.6)."""
+    client = connect()
+    client.send_request(request(method=method))
+    client.expect_refusal(405, rule="RFC 9110 §15.5.6", Allow="GET")
+
+
+@task("2.2")
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9"])
+def test_only_http_1_1(connect, version: str):
+    """The handshake is an HTTP/1.1 request (RFC 6455 §4.2.1, item 1)."""
+    client = connect()
+    client.send_request(request(version=version))
+    client.expect_refusal(400, 426, 505)
+
+
+VERSIONS = {
+    "missing": _with(Sec_WebSocket_Version=None),
+    "8": _with(Sec_WebSocket_Version="8"),
+    "14": _with(Sec_WebSocket_Version="14"),
+    "130": _with(Sec_WebSocket_Version="130"),
+    "013": _with(Sec_WebSocket_Version="013"),
+    "13, 8": _with(Sec_WebSocket_Version="13, 8"),
+    "words": _with(Sec_WebSocket_Version="thirteen"),
+}
+
+
+@task("2.2")
+@pytest.mark.parametrize("headers", VERSIONS.values(), ids=VERSIONS)
+def test_version(connect, headers: http.Headers):
+    """Another version than 13: 426 that names 13, and what to upgrade to (RFC 6455 §4.4, RFC 9110 §15.5.22)."""
+    client = connect()
+    client.send_request(request(headers))
+    response = client.expect_refusal(
+        426, rule="RFC 6455 §4.4", Upgrade="websocket", Connection="Upgrade"
+    )
+    told = response.header("Sec-WebSocket-Version")
+    check(
+        told == "13",
+        "Sec-WebSocket-Version: 13 in the 426",
+        f"it is {told!r}",
+        "RFC 6455 §4.4",
+        client=client,
+    )
+
+
+@task("2.2")
+def test_head_too_large(connect, start):
+    """Past 8 KiB of head: 431, whether it ends, or goes on without an end (RFC 6585 §5)."""
+    server = start()
+    filling = 8192 - len(request(_with(("X-Filling", "")))) + 1
+    heads = {
+        "one byte too many": request(_with(("X-Filling", "f" * filling))),
+        "one endless line": request()[:-2] + b"X-Endless: " + b"e" * 20_000,
+        "endless lines": request()[:-2]
+        + b"X-A: "
+        + b"b" * 500
+        + b"\r\nX-A: "
+        + b"b\r\n" * 10_000,
+        "a long name": request()[:-2] + b"n" * 9000,
+    }
+    for head in heads.values():
+        client = connect(server)
+        client.send_request(head)
+        client.expect_refusal(
+            400 if b"b\r\nb\r\n" in head else 431, 431, rule="RFC 6585 §5"
+        )
+
+
+@task("2.2")
+def test_too_many_fields(connect, start):
+    """Past 100 header fields: 431, and the server lives on (too many headers have crashed others)."""
+    server = start()
+    for count in (101, 500, 1500):
+        client = connect(server)
+        client.send_request(request(_with(*[("a", "")] * (count - len(HEADERS)))))
+        client.expect_refusal(431, rule="RFC 6585 §5")
+    client = connect(server)
+    client.send_request()
+    client.expect_upgrade()
+
+
+@task("2.2")
+def test_target_too_long(connect, start):
+    """An overlong target (over 4 KiB): 414, and no later than the end of the head (RFC 9110 §15.5.15)."""
+    server = start()
+    for data in (request(target="/" + "t" * 5000), b"GET /" + b"t" * 9000):
+        client = connect(server)
+        client.send_request(data)
+        client.expect_refusal(414, rule="RFC 9110 §15.5.15")
+
+
+@task("2.2")
+@pytest.mark.parametrize(
+    "data", [request(method="POST"), _line("X-A : b")], ids=["405", "400"]
+)
+def test_refusal_byte_by_byte(connect, data: bytes):
+    """A refusal comes whole too if the request came one byte at a time, and more follows it."""
+    client = connect()
+    client.send_request(data, cuts=range(1, len(data)))
+    client.expect_refusal(400, 405)
+
+
+def refused_while_sending(client: Client) -> None:
+    """A request that is refused, with a megabyte behind it that nobody wants."""
+    client.send_request(request(method="POST") + b"b" * (1 << 20), reading=False)
+
+
+@task("2.2")
+def test_refusal_reaches_a_client_that_still_sends(connect):
+    """A client with a megabyte in flight gets the whole refusal, and no reset (RFC 9112 §9.6)."""
+    client = connect()
+    refused_while_sending(client)
+    client.expect_refusal(405, Allow="GET")
+
+
+@task("2.2")
+def test_refusal_lingers(connect):
+    """After a refusal the server half-closes, and reads on until the client's end of stream (RFC 9112 §9.6)."""
+    client = connect()
+    client.send_request(_line("no colon"))
+    client.expect_refusal(400)
+    client.expect_patience()
+
+
+@task("2.2")
+def test_refused_connections_are_closed(run: Run, start):
+    """When a refused client ends its side too, its descriptor is given back."""
+    server = start()
+    run.connect(server).handshake()
+    before = server.descriptors()
+    for _ in range(20):
+        client = run.connect(server)
+        client.send_request(_line("no colon"))
+        client.expect_refusal(400)
+        client.close()
+    gone = wait_until(lambda: server.descriptors() <= before)
+    check(
+        gone,
+        "no descriptor left behind",
+        f"{server.descriptors() - before} are",
+        server=server,
+    )
+
+
+@task("2.2")
+def test_refusal_disturbs_nobody(run: Run, start):
+    """A refused client, or one that resets while it is refused, leaves the others alone."""
+    server = start()
+    other = run.connect(server)
+    other.send_request(request()[:60])
+    for _ in range(10):
+        rude = run.connect(server)
+        rude.send_bytes(_line("no colon"))
+        rude.abort()
+    other.send_request(request()[60:])
+    other.expect_upgrade()
+
+
+# --- the lessons of advisories: heads that burn time ------------------------------------------------
+
+
+@task("2.2")
+def test_a_drip_of_a_head(connect, start):
+    """8 KiB of head, one byte at a time: the head is not scanned anew at each read, and costs little CPU."""
+    server = start()
+    filling = 8192 - len(request(_with(("X-Filling", ""))))
+    data = request(_with(("X-Filling", "f" * filling)))
+    client = connect(server)
+    before = server.cpu()
+    client.send_request(data, cuts=range(1, len(data)), seconds=60)
+    client.expect_upgrade()
+    used = server.cpu() - before
+    cause = "each read parses the head from its start: keep the place where the last read ended."
+    check(
+        used < 3.0,
+        "less than 3 s of CPU for 8,192 reads",
+        f"it used {used:.1f} s",
+        cause=cause,
+        server=server,
+    )
+
+
+COSTLY = {
+    "many commas": ("Connection", "," * 7000 + "Upgrade"),
+    "many spaces": ("Upgrade", " " * 7000 + "websocket" + " " * 100),
+    "quotes and backslashes": ("Sec-WebSocket-Extensions", 'x; a="' + "\\" * 7000),
+    "almost a token, again and again": ("Connection", "upgrade " * 800),
+}
+
+
+@task("2.2")
+@pytest.mark.parametrize("header", COSTLY.values(), ids=COSTLY)
+def test_costly_headers(connect, start, header: tuple[str, str]):
+    """Header values that have taken others exponential time cost nothing here (no backtracking)."""
+    server = start()
+    client = connect(server)
+    before = server.cpu()
+    client.send_request(
+        request(
+            changed(HEADERS, **{header[0].replace("-", "_"): None}) + [header],
+            target="/chat",
+        )
+    )
+    client.expect_response((101, 400, 404, 426, 431))
+    used = server.cpu() - before
+    check(
+        used < 1.0,
+        "less than 1 s of CPU",
+        f"it used {used:.1f} s",
+        cause="a regular expression?",
+        server=server,
+    )
