@@ -19,14 +19,18 @@ else
 BUILD    = build/release
 endif
 
-PHASES  = phase0 phase1 phase2 phase3 phase4 phase5
 home    = $(firstword $(wildcard $(1)_*))
 tests   = $(wildcard $(1)/*_test.cpp)
 sources = $(filter-out $(call tests,$(1)),$(wildcard $(1)/*.cpp))
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 helpers = $(filter-out common/unit_tests_main.cpp,$(call sources,common))
 
-.PHONY: all $(PHASES) unit unit-sources setup check check-stages check-python diff export format lint help clean
+# Those that are here: an exported phase is alone.
+PHASES  = $(sort $(foreach path,$(wildcard phase[0-9]_*),$(firstword $(subst _, ,$(path)))))
+UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(filter-out phase0,$(PHASES)))
+FORMATTED  = $(shell find common phase*_* -name '*.[ch]pp' -type f)
+
+.PHONY: all $(PHASES) unit check check-stages check-python setup diff export format lint help clean
 all: $(PHASES)
 
 # One rule for all phases: everything in the phase's directory, and common/.
@@ -48,3 +52,59 @@ $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 -include $(shell find build -name '*.d' 2>/dev/null)
+
+setup:
+	tools/setup
+
+# All that must hold. The servers run with sanitizers; each suite also on the phases after its own.
+check: check-stages
+	$(MAKE) SANITIZED=1 unit
+	$(MAKE) SANITIZED=1 $(patsubst %,build/sanitized/%,$(PHASES))
+	$(MAKE) check-python
+
+unit: $(UNIT_TESTS)
+	@for tests in $^; do echo "$$tests" && $$tests --minimal || exit 1; done
+
+check-python:
+	$(PYTEST) -q -n 2 --build build/sanitized --later tests_py
+
+check-stages:
+	$(PYTHON) -m tools.stages check
+
+# The lesson of a phase: what it adds to the one before.
+diff:
+	@test -n "$(PHASE)" || { echo 'usage: make diff PHASE=3' >&2; exit 2; }
+	@diff -ruN -x README.md -x '*_test.cpp' \
+	    $(call home,phase$(shell expr $(PHASE) - 1)) $(call home,phase$(PHASE)) || test $$? -eq 1
+
+# A phase as plain files that build by themselves.
+export:
+	@test -n "$(PHASE)" -a -n "$(DIR)" || { echo 'usage: make export PHASE=4 DIR=/tmp/mine' >&2; exit 2; }
+	$(PYTHON) -m tools.stages export $(PHASE) $(DIR)
+
+compile_commands.json: Makefile
+	bear -- $(MAKE) --always-make BUILD=build/editor all
+
+# Real files only: clang-format would put a copy in place of a link.
+format:
+	clang-format -i $(FORMATTED)
+	black --quiet --line-length 100 tests_py tools
+
+lint:
+	clang-format --dry-run --Werror $(FORMATTED)
+	clang-tidy --quiet $(filter %.cpp,$(FORMATTED)) -- -std=c++20 -I.
+
+help:
+	@echo 'make phase3 && ./phase3     build and run a phase'
+	@echo 'make                        build all of them'
+	@echo 'make setup                  install what is missing'
+	@echo 'make check                  every test'
+	@echo 'make unit                   the unit tests alone'
+	@echo 'make check-stages           that each phase builds on the one before'
+	@echo 'make diff PHASE=3           what phase 3 adds'
+	@echo 'make export PHASE=3 DIR=…   phase 3 as plain files that build by themselves'
+	@echo 'make compile_commands.json  for editors'
+	@echo 'make format, make lint      clang-format and black; clang-tidy'
+
+clean:
+	rm -rf build $(PHASES)
