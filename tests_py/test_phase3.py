@@ -670,12 +670,14 @@ def test_failure_does_not_wait_for_our_close(ws: Client):
 @task("3.3")
 def test_failure_of_a_slow_reader(connect, start):
     """A bad frame behind a full queue: the client gets all its echoes, and then the code."""
-    client = connect(start("--max-buffered", "65536")).handshake()
-    count = 1 * MIB // FRAME
-    data = (SENT * (count * FRAME // len(SENT) + 1))[: count * FRAME]
-    client.send_bytes(data, what=f"{count} frames", reading=False, seconds=30)
-    client.send_frames(encode(TEXT, b"bad", mask=UNMASKED))
-    client.expect_bytes(expected_echoes(len(data)), cause=LOST, seconds=30)
+    client = connect(start("--max-buffered", "65536"), narrow=True).handshake()
+    sent = client.send_until_stuck(SENT, most=16 * MIB)
+    rest = SENT[sent % len(SENT) :][: -sent % FRAME]
+    client.send_bytes(
+        rest + encode(TEXT, b"bad", mask=UNMASKED),
+        what="the rest of a frame, and an unmasked one",
+    )
+    client.expect_bytes(expected_echoes(sent + len(rest)), cause=LOST, seconds=30)
     client.expect_failure(1002, "RFC 6455 §5.1")
 
 

@@ -403,7 +403,8 @@ class Client:
         why = (
             diagnose.frame(wanted, frame, self.sent) if frame.opcode == CLOSE else None
         )
-        raw = frames.encode_close(code, mask=frames.UNMASKED)
+        reason = frame.payload[2:] if frame.opcode == CLOSE and code else b""
+        raw = frames.encode_close(code, reason, mask=frames.UNMASKED)
         drawn = frames.draw_difference(raw, frame.raw) + ["", *frames.draw(frame.raw)]
         self.fail(
             words, f"this came: {frames.describe(frame)}", rule, drawn, why or cause
