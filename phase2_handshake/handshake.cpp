@@ -9,32 +9,37 @@ namespace {
 const std::string how_to_upgrade =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
 
-// Task 2.2: what any request must be before it can be a handshake (RFC 6455 §4.2.1 items 1 and 2).
-void check_request(const Request& request) {
+bool asks_for_upgrade(const Request& request) {
+    return request.has_token("upgrade", "websocket") && request.has_token("connection", "upgrade");
+}
+
+bool has_version_13(const Request& request) {
+    const auto versions = request.values("sec-websocket-version");
+    return versions.size() == 1 && versions[0] == "13";
+}
+
+// Task 2.1: all that RFC 6455 §4.2.1 asks for: a GET, HTTP/1.1, one Host, the upgrade and its
+// version, and one key of 16 bytes.
+bool is_handshake(const Request& request) {
+    const auto keys = request.values("sec-websocket-key");
+    return request.method == "GET" && request.version == "HTTP/1.1" &&
+           request.values("host").size() == 1 && asks_for_upgrade(request) &&
+           has_version_13(request) && keys.size() == 1 && base64_decoded_size(keys[0]) == 16;
+}
+
+// Task 2.2: the first thing that is wrong with it, in the order in which a client would mend them.
+[[noreturn]] void refuse(const Request& request) {
     if (!request.version.starts_with("HTTP/1."))
         throw HttpError{505, "this server speaks HTTP/1.1"};
     if (request.version != "HTTP/1.1") throw HttpError{400, "a handshake is an HTTP/1.1 request"};
     if (request.method != "GET")
         throw HttpError{405, "a handshake is a GET request", "Allow: GET\r\n"};
     if (request.values("host").size() != 1) throw HttpError{400, "a request has exactly one Host"};
-}
-
-// Task 2.2: that it asks for this protocol, in a version that we speak (items 3, 4 and 6).
-void check_upgrade(const Request& request) {
-    const bool upgrade =
-        request.has_token("upgrade", "websocket") && request.has_token("connection", "upgrade");
-    if (!upgrade) throw HttpError{426, "this is a WebSocket server", how_to_upgrade};
-    const auto versions = request.values("sec-websocket-version");
-    if (versions.size() != 1 || versions[0] != "13")
+    if (!asks_for_upgrade(request))
+        throw HttpError{426, "this is a WebSocket server", how_to_upgrade};
+    if (!has_version_13(request))
         throw HttpError{426, "this server speaks WebSocket version 13", how_to_upgrade};
-}
-
-// Task 2.2: the key: one, of 16 bytes (item 5).
-std::string_view check_key(const Request& request) {
-    const auto keys = request.values("sec-websocket-key");
-    if (keys.size() != 1 || base64_decoded_size(keys[0]) != 16)
-        throw HttpError{400, "a handshake has one Sec-WebSocket-Key, 16 bytes in base64"};
-    return keys[0];
+    throw HttpError{400, "a handshake has one Sec-WebSocket-Key, 16 bytes in base64"};
 }
 
 }  // namespace
@@ -45,13 +50,11 @@ std::string accept_key(std::string_view key) {
     return base64_encode(sha1(std::string{key} + std::string{guid}));
 }
 
-// Task 2.1: 101 names the protocol and proves that the key was read. No subprotocol and no
-// extension is named: none may be that was not offered (RFC 6455 §4.2.2), and none is supported.
+// 101 names the protocol and proves that the key was read. No subprotocol and no extension is
+// named: none may be that was not offered (RFC 6455 §4.2.2), and none is supported.
 std::string answer_handshake(const Request& request) {
-    check_request(request);
-    check_upgrade(request);
-    const std::string_view key = check_key(request);
+    if (!is_handshake(request)) refuse(request);
     return response_head(101,
                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-                             accept_key(key) + "\r\n");
+                             accept_key(request.values("sec-websocket-key")[0]) + "\r\n");
 }

@@ -81,6 +81,7 @@ std::string response_head(int status, const std::string& fields) {
            "\r\n" + fields + "\r\n";
 }
 
+// Task 2.2: the body says why, and its length where it ends: the client need not wait for more.
 std::string refusal(const HttpError& error) {
     const std::string body = std::string{error.what()} + "\n";
     return response_head(error.status(), error.fields() +

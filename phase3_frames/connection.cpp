@@ -30,6 +30,7 @@ void Connection::on_readable(std::span<std::byte> buffer, Output& output) {
     update();
 }
 
+// Task 3.2: the socket has room again.
 void Connection::on_writable() {
     queue_.consume(write(queue_.front()));
     update();
@@ -41,16 +42,15 @@ std::size_t Connection::read_limit() const {
     return std::max<std::size_t>(backpressure_.max_buffered / 2, 1);
 }
 
-// Task 3.2: what the socket takes leaves at once; the rest waits for EPOLLOUT. Nothing may overtake
-// what waits already.
+// What the socket takes leaves at once; the rest waits for EPOLLOUT. Nothing may overtake what
+// waits already.
 void Connection::send(Output& output) {
     const auto bytes = output.bytes();
     const std::size_t sent = queue_.empty() ? write(bytes) : 0;
-    queue_.append(bytes.subspan(sent));
-    if (backpressure_.drop && queue_.size() > backpressure_.max_buffered) drop();
+    if (sent < bytes.size()) queue_.append(bytes.subspan(sent));
 }
 
-// Task 3.2: how many bytes the socket took: perhaps fewer than offered, perhaps none.
+// How many bytes the socket took: perhaps fewer than offered, perhaps none.
 std::size_t Connection::write(std::span<const std::byte> bytes) {
     if (bytes.empty()) return 0;
     const ssize_t size = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -60,6 +60,14 @@ std::size_t Connection::write(std::span<const std::byte> bytes) {
     }
     bytes_out_ += static_cast<std::size_t>(size);
     return static_cast<std::size_t>(size);
+}
+
+// Task 3.2: too much waits. Stop reading until it is gone, and TCP slows the peer down; or end it.
+void Connection::limit_queue() {
+    if (backpressure_.drop && queue_.size() > backpressure_.max_buffered) drop();
+    const bool open = protocol_.state() != Protocol::State::closed;
+    if (!backpressure_.drop && open && queue_.size() > backpressure_.max_buffered / 2)
+        paused_ = true;
 }
 
 // The peer asks for more than it fetches. A last try: if it has just begun to read, it can be told
@@ -72,18 +80,17 @@ void Connection::drop() {
     }
     Output output;
     protocol_.close(CloseCode::try_again_later, "too much waits to be sent", output);
-    queue_.append(output.bytes());
+    send(output);
 }
 
-// Task 3.2: what follows from how much waits now.
+// What follows from what has happened.
 void Connection::update() {
-    const bool open = protocol_.state() != Protocol::State::closed;
-    if (queue_.empty()) paused_ = false;
-    if (open && !backpressure_.drop && queue_.size() > backpressure_.max_buffered / 2)
-        paused_ = true;
+    if (!queue_.empty()) limit_queue();
     if (!queue_.empty()) return;
+    paused_ = false;
     if (peer_ended_) ended_ = true;
     // Half-close only, and go on reading: close() with bytes unread makes the kernel send a reset,
     // and the peer may lose the close code before it has read it.
-    if (!open && !half_closed_) half_closed_ = shutdown(socket_.get(), SHUT_WR) == 0;
+    const bool closed = protocol_.state() == Protocol::State::closed;
+    if (closed && !half_closed_) half_closed_ = shutdown(socket_.get(), SHUT_WR) == 0;
 }

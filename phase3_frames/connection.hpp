@@ -39,6 +39,7 @@ private:
     std::size_t read_limit() const;
     void send(Output& output);
     std::size_t write(std::span<const std::byte> bytes);
+    void limit_queue();
     void drop();
     void update();
 

@@ -24,7 +24,7 @@ Opcode checked_opcode(std::byte bits) {
 
 }  // namespace
 
-// Task 3.1: two bytes, and four more when the mask bit is set.
+// Two bytes, and four more when the mask bit is set.
 std::size_t header_size(std::span<const std::byte> bytes) {
     return (bytes[1] & masked_bit) != std::byte{0} ? 6 : 2;
 }

@@ -31,6 +31,7 @@ void Connection::on_readable(std::span<std::byte> buffer, Output& output) {
     update();
 }
 
+// Task 3.2: the socket has room again.
 void Connection::on_writable() {
     flush();
     update();
@@ -57,10 +58,10 @@ void Connection::send(Output& output) {
     for (const iovec& slice : slices) {
         const std::size_t skipped = std::min(sent, slice.iov_len);
         sent -= skipped;
-        queue_.append(
-            {static_cast<const std::byte*>(slice.iov_base) + skipped, slice.iov_len - skipped});
+        if (skipped < slice.iov_len)
+            queue_.append(
+                {static_cast<const std::byte*>(slice.iov_base) + skipped, slice.iov_len - skipped});
     }
-    if (backpressure_.drop && queue_.size() > backpressure_.max_buffered) drop();
 }
 
 void Connection::flush() {
@@ -85,6 +86,14 @@ std::size_t Connection::write(std::span<const iovec> slices) {
     return static_cast<std::size_t>(size);
 }
 
+// Task 3.2: too much waits. Stop reading until it is gone, and TCP slows the peer down; or end it.
+void Connection::limit_queue() {
+    if (backpressure_.drop && queue_.size() > backpressure_.max_buffered) drop();
+    const bool open = protocol_.state() != Protocol::State::closed;
+    if (!backpressure_.drop && open && queue_.size() > backpressure_.max_buffered / 2)
+        paused_ = true;
+}
+
 // The peer asks for more than it fetches. A last try: if it has just begun to read, it can be told
 // why; else what waits is given up with the connection.
 void Connection::drop() {
@@ -98,15 +107,14 @@ void Connection::drop() {
     send(output);
 }
 
-// Task 3.2: what follows from how much waits now.
+// What follows from what has happened.
 void Connection::update() {
-    const bool open = protocol_.state() != Protocol::State::closed;
-    if (queue_.empty()) paused_ = false;
-    if (open && !backpressure_.drop && queue_.size() > backpressure_.max_buffered / 2)
-        paused_ = true;
+    if (!queue_.empty()) limit_queue();
     if (!queue_.empty()) return;
+    paused_ = false;
     if (peer_ended_) ended_ = true;
     // Half-close only, and go on reading: close() with bytes unread makes the kernel send a reset,
     // and the peer may lose the close code before it has read it.
-    if (!open && !half_closed_) half_closed_ = shutdown(socket_.get(), SHUT_WR) == 0;
+    const bool closed = protocol_.state() == Protocol::State::closed;
+    if (closed && !half_closed_) half_closed_ = shutdown(socket_.get(), SHUT_WR) == 0;
 }

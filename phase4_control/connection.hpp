@@ -45,6 +45,7 @@ private:
     void send(Output& output);
     void flush();
     std::size_t write(std::span<const iovec> slices);
+    void limit_queue();
     void drop();
     void update();
 

@@ -94,7 +94,7 @@ void Protocol::on_close(std::span<const std::byte> payload, Output& output) {
     state_ = State::closed;
 }
 
-// Task 4.1: one CLOSE at most: the code in network byte order, then the reason (RFC 6455 §5.5.1).
+// One CLOSE at most: the code in network byte order, then the reason (RFC 6455 §5.5.1).
 void Protocol::close(CloseCode code, std::string_view reason, Output& output) {
     if (state_ != State::open) {
         if (state_ == State::connecting) state_ = State::closed;

@@ -52,7 +52,7 @@ void Server::on_signal() {
     close_clients();
 }
 
-// 1001: the server is going away (RFC 6455 §7.4.1). Each is given the time to answer.
+// Task 4.5: 1001, the server is going away (RFC 6455 §7.4.1). Each is given the time to answer.
 void Server::close_clients() {
     deadline_ = Clock::now() + std::chrono::seconds{2};
     for (auto& [fd, client] : clients_) {

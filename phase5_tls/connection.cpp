@@ -22,7 +22,7 @@ Connection::Connection(std::unique_ptr<Transport> transport, const Limits& limit
       read_needs_{EPOLLIN},
       write_needs_{EPOLLOUT} {}
 
-// Task 5.2: each direction waits for what it needs, whichever way that is.
+// Each direction waits for what it needs, whichever way that is.
 std::uint32_t Connection::interest() const {
     return (is_reading() ? read_needs_ : 0U) | (is_writing() ? write_needs_ : 0U);
 }
@@ -71,11 +71,10 @@ void Connection::send(Output& output) {
     for (const iovec& slice : slices) {
         const std::size_t skipped = std::min(sent, slice.iov_len);
         sent -= skipped;
-        queue_.append(
-            {static_cast<const std::byte*>(slice.iov_base) + skipped, slice.iov_len - skipped});
+        if (skipped < slice.iov_len)
+            queue_.append(
+                {static_cast<const std::byte*>(slice.iov_base) + skipped, slice.iov_len - skipped});
     }
-    const Backpressure& backpressure = limits_.backpressure;
-    if (backpressure.drop && queue_.size() > backpressure.max_buffered) drop();
 }
 
 void Connection::flush() {
@@ -102,6 +101,14 @@ void Connection::note(IoResult::Status status) {
     protocol_.abandon();
 }
 
+// Too much waits. Stop reading until it is gone, and TCP slows the peer down; or end it.
+void Connection::limit_queue(TimePoint now) {
+    const Backpressure& backpressure = limits_.backpressure;
+    if (backpressure.drop && queue_.size() > backpressure.max_buffered) drop();
+    if (!backpressure.drop && !closed_ && queue_.size() > backpressure.max_buffered / 2)
+        pause(true, now);
+}
+
 // The peer asks for more than it fetches. A last try: if it has just begun to read, it can be told
 // why; else what waits is given up with the connection.
 void Connection::drop() {
@@ -117,23 +124,18 @@ void Connection::drop() {
 
 // What follows from what has happened.
 void Connection::update(TimePoint now) {
-    if (broken_) queue_.consume(queue_.size());
-    const bool open = protocol_.state() != Protocol::State::closed;
-    const Backpressure& backpressure = limits_.backpressure;
-    if (queue_.empty())
-        pause(false, now);
-    else if (open && !backpressure.drop && queue_.size() > backpressure.max_buffered / 2)
-        pause(true, now);
     track_message(now);
-    if (!open && !closed_) {
+    if (broken_) queue_.consume(queue_.size());
+    if (!queue_.empty()) limit_queue(now);
+    if (protocol_.state() == Protocol::State::closed && !closed_) {
         closed_ = true;
         since_ = now;
-        pause(false, now);
     }
+    if (queue_.empty() || closed_) pause(false, now);
     if (!queue_.empty()) return;
     // Half-close only, and go on reading: close() with bytes unread makes the kernel send a reset,
     // and the peer may lose the close code before it has read it.
-    if ((!open || peer_ended_) && !half_closed_) half_closed_ = transport_->shut_down();
+    if ((closed_ || peer_ended_) && !half_closed_) half_closed_ = transport_->shut_down();
     if (peer_ended_ && half_closed_) ended_ = true;
 }
 

@@ -79,6 +79,7 @@ private:
     void flush();
     std::size_t write(std::span<const iovec> slices);
     void note(IoResult::Status status);
+    void limit_queue(TimePoint now);
     void drop();
     void update(TimePoint now);
     void pause(bool paused, TimePoint now);

@@ -10,9 +10,6 @@
 /// The Sec-WebSocket-Accept that a Sec-WebSocket-Key earns (RFC 6455 §4.2.2 step 5.4).
 std::string accept_key(std::string_view key);
 
-/// Throws HttpError for what no request to this server may be (RFC 6455 §4.2.1 items 1 and 2).
-void check_request(const Request& request);
-
 /// The 101 that opens the connection. Throws HttpError for a request that is no proper handshake,
 /// or that comes from a page of none of the `origins` ("https://example.org"; none given: any
 /// page).

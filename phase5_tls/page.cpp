@@ -75,8 +75,8 @@ constexpr std::string_view html = R"(<!DOCTYPE html>
 }  // namespace
 
 bool wants_page(const Request& request) {
-    return request.method == "GET" && request.target == "/" &&
-           !request.has_token("upgrade", "websocket");
+    return request.method == "GET" && request.target == "/" && request.version == "HTTP/1.1" &&
+           request.values("host").size() == 1 && !request.has_token("upgrade", "websocket");
 }
 
 std::string page_response() {

@@ -5,7 +5,7 @@
 
 #include "http.hpp"
 
-/// Whether a request asks for the page: a GET of "/" that does not ask for an upgrade.
+/// Whether a request asks for the page: a proper GET of "/" that asks for no upgrade.
 bool wants_page(const Request& request);
 
 /// The whole response.

@@ -239,8 +239,8 @@ bool TlsTransport::flush() {
     return true;
 }
 
-// close_notify goes last, where TLS is in order: after a failure SSL_shutdown must not be called
-// (SSL_get_error(3)). The peer's own is not waited for; the end of its stream is.
+// Task 5.2: close_notify goes last, where TLS is in order: after a failure SSL_shutdown must not be
+// called (SSL_get_error(3)). The peer's own is not waited for; the end of its stream is.
 bool TlsTransport::shut_down() {
     if (!discarding_ && ready()) {
         ERR_clear_error();

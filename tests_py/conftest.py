@@ -52,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     markers = [
         "task(number): the task of ROADMAP.md that this test checks",
         "phases(*numbers): what is checked holds on these phases only",
+        "port(name): phase 5 has two: checked on the plain or on the tls one only",
         "how: looks at how it is done, in system calls; left out with --server",
     ]
     for marker in markers:
@@ -125,6 +126,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("phases")
     found = targets(metafunc.config, own, marker.args if marker else ())
+    if port := metafunc.definition.get_closest_marker("port"):
+        found = [t for t in found if t.tls == (port.args[0] == "tls")]
     names = [f"phase{t.phase}{'-tls' * t.tls}" for t in found]
     metafunc.parametrize("target", found, ids=names, indirect=True)
 
@@ -146,8 +149,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
 
 
 def task_of(item: pytest.Item) -> str:
+    """In the suite of phase 5, what goes over TLS needs task 5.2 at least."""
     marker = item.get_closest_marker("task")
-    return marker.args[0] if marker else ""
+    number = marker.args[0] if marker else ""
+    found = item.callspec.params.get("target") if hasattr(item, "callspec") else None
+    over_tls = isinstance(found, Target) and found.tls
+    return max(number, "5.2") if over_tls and suite_phase(item.path) == 5 else number
 
 
 # --- fixtures ---------------------------------------------------------------------------------

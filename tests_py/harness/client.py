@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 from typing import Iterable
 
 from harness import diagnose, frames, http
@@ -13,16 +12,9 @@ from harness.failures import CheckFailed
 from harness.frames import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, Frame
 from harness.server import Server
 from harness.sockdiag import wait_until_read
+from harness.tls import TlsStream
 
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _KEPT_STEPS = 24
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Client:
@@ -45,6 +37,7 @@ class Client:
         self._left_out = 0
         self._raw_received = 0
         self.sock = self._connect(narrow)
+        self.stream = self._start_tls() if self.tls else self.sock
         host, port = self.sock.getpeername()[:2]
         self._step(f"connected to {host} port {port}" + (" by TLS" if self.tls else ""))
 
@@ -63,7 +56,7 @@ class Client:
             sock.connect((host, port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.tls:
-                sock = _tls_context().wrap_socket(sock, server_hostname="localhost")
+                sock = self._wrap(sock)
         except OSError as error:
             sock.close()
             raise CheckFailed(
@@ -73,6 +66,18 @@ class Client:
             )
         sock.setblocking(False)
         return sock
+
+    def _start_tls(self) -> TlsStream:
+        try:
+            return TlsStream(self.sock)
+        except OSError as error:
+            self.sock.close()
+            but = f"it did not go through: {error}"
+            raise CheckFailed("a TLS handshake", but, "RFC 8446 §2", server=self.server)
+
+    def _wrap(self, sock: socket.socket) -> socket.socket:
+        """TLS on a connected socket; harness/tls.py has clients that do it in ways of their own."""
+        return _tls_context().wrap_socket(sock, server_hostname="localhost")
 
     @property
     def local_address(self) -> str:
@@ -114,8 +119,8 @@ class Client:
     def try_send(self, data: bytes | memoryview) -> int:
         """What the kernel takes of it now; 0 if it takes nothing."""
         try:
-            return self.sock.send(data)
-        except _WOULD_BLOCK:
+            return self.stream.send(data)
+        except BlockingIOError:
             return 0
 
     def _push(self, data: bytes, reading: bool, deadline: Deadline) -> None:
@@ -204,14 +209,9 @@ class Client:
         return send_until_stuck([self], data, most)[0]
 
     def half_close(self) -> None:
-        """End our direction only (on TLS: the TCP stream; there, a close_notify goes first)."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            try:
-                self.sock.unwrap()
-            except (
-                OSError
-            ):  # it wants to read the server's close_notify; ours is on its way
-                pass
+        """End our direction only (over TLS: by a close_notify, and then the TCP stream)."""
+        if isinstance(self.stream, TlsStream):
+            self.stream.end_sending()
         self._step("ended our direction of the connection")
         try:
             self.sock.shutdown(socket.SHUT_WR)
@@ -233,11 +233,9 @@ class Client:
         if self.ended or self.reset:
             return False
         try:
-            data = self.sock.recv(262144)
-        except _WOULD_BLOCK:
+            data = self.stream.recv(262144)
+        except BlockingIOError:
             return False
-        except ssl.SSLEOFError:
-            data = b""
         except OSError as error:
             self.reset = True
             self._step(f"the connection broke: {error.strerror}")
@@ -614,9 +612,9 @@ class Client:
         cause = "it closed the socket: unread bytes reset the connection, and the peer loses the code. shutdown(SHUT_WR), then read and discard until EOF."
         for _ in range(3):
             try:
-                self.sock.send(b"more bytes on their way")
+                self.stream.send(b"more bytes on their way")
                 wait_until_read(self.sock)
-            except _WOULD_BLOCK:
+            except BlockingIOError:
                 pass
             except OSError as error:
                 self._step(f"sent on: {error.strerror}")

@@ -7,7 +7,9 @@ from harness.deadlines import scaled
 from harness.failures import check
 
 
-def converse(url: str, messages: list[str | bytes]) -> tuple[list[str | bytes], int]:
+def converse(
+    url: str, messages: list[str | bytes], tls: ssl.SSLContext | None = None
+) -> tuple[list[str | bytes], int]:
     """Send each message and wait for its echo; then close. The echoes, and the close code."""
     try:
         import websockets
@@ -17,8 +19,8 @@ def converse(url: str, messages: list[str | bytes]) -> tuple[list[str | bytes], 
         )
 
     async def talk() -> tuple[list[str | bytes], int]:
-        context = None
-        if url.startswith("wss:"):
+        context = tls
+        if url.startswith("wss:") and not tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

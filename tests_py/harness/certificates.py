@@ -1,0 +1,104 @@
+"""Certificates for a server under test: made on the spot, written as PEM."""
+
+import datetime
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from harness.failures import check
+from harness.server import Server
+
+_FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}|\b[0-9A-Fa-f]{64}\b")
+
+
+@dataclass(frozen=True)
+class Issued:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def fingerprint(self) -> str:
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def key_pem(self, password: bytes | None = None) -> bytes:
+        hidden = (
+            serialization.BestAvailableEncryption(password)
+            if password
+            else serialization.NoEncryption()
+        )
+        form = serialization.PrivateFormat.PKCS8
+        return self.key.private_bytes(serialization.Encoding.PEM, form, hidden)
+
+
+def issue(name: str, issuer: Issued | None = None, authority: bool = False) -> Issued:
+    """A certificate for localhost, signed by `issuer` or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.utcnow()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(authority, None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+        )
+    )
+    return Issued(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A certificate and its key on disk, and the flags that name them."""
+
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def at(cls, directory: Path) -> "Files":
+        return cls(directory / "certificate.pem", directory / "key.pem")
+
+    @property
+    def flags(self) -> list[str]:
+        return ["--cert", str(self.certificate), "--key", str(self.key)]
+
+    def write(self, issued: Issued, *chain: Issued) -> str:
+        """Its fingerprint."""
+        pems = [link.pem() for link in (issued, *chain)]
+        self.certificate.write_bytes(b"".join(pems))
+        self.key.write_bytes(issued.key_pem())
+        return issued.fingerprint
+
+
+def printed_fingerprint(server: Server) -> str:
+    """The SHA-256 fingerprint that the server told before its first `listening on` line, in hex."""
+    told, _, _ = server.stdout.partition("listening on")
+    found = _FINGERPRINT.search(told)
+    check(
+        found,
+        "the SHA-256 fingerprint of the certificate before the `listening on` lines",
+        f"it printed {server.stdout!r}",
+        server=server,
+    )
+    return plain(found.group(0))
+
+
+def plain(fingerprint: str) -> str:
+    return fingerprint.replace(":", "").lower()
+
+
+def fingerprint_of(der: bytes) -> str:
+    return hashlib.sha256(der).hexdigest()
