@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -18,18 +19,20 @@ class Output {
 public:
     /// The payload must stay where it is until the output is sent: it lies in the receive buffer.
     void add_frame(Opcode opcode, std::span<const std::byte> payload) {
-        copy(encode_header(opcode, payload.size()).span());
-        if (payload.size() <= worth_copying)
-            copy(payload);
-        else
+        const EncodedHeader header = encode_header(opcode, payload.size());
+        if (payload.size() <= worth_copying) {
+            copy(header.span(), payload);
+        } else {
+            copy(header.span(), {});
             slices_.push_back({payload.data(), payload.size()});
+        }
     }
     /// A payload that lies nowhere else: kept here until it is sent.
     void add_frame(Opcode opcode, std::vector<std::byte>&& payload) {
         add_frame(opcode, std::span<const std::byte>{payload});
         kept_.push_back(std::move(payload));
     }
-    void add_text(std::string_view text) { copy(std::as_bytes(std::span{text})); }
+    void add_text(std::string_view text) { copy({}, std::as_bytes(std::span{text})); }
 
     bool empty() const { return slices_.empty(); }
 
@@ -47,7 +50,7 @@ public:
     }
 
     void clear() {
-        copied_.clear();
+        used_ = 0;
         slices_.clear();
         kept_.clear();
     }
@@ -61,13 +64,20 @@ private:
         std::size_t size;
     };
 
-    void copy(std::span<const std::byte> bytes) {
+    void copy(std::span<const std::byte> header, std::span<const std::byte> payload) {
+        const std::size_t size = header.size() + payload.size();
         if (slices_.empty() || slices_.back().data) slices_.push_back({nullptr, 0});
-        slices_.back().size += bytes.size();
-        copied_.insert(copied_.end(), bytes.begin(), bytes.end());
+        slices_.back().size += size;
+        if (copied_.size() - used_ < size) copied_.resize(2 * (used_ + size));
+        for (const auto part : {header, payload}) {
+            if (part.empty()) continue;  // it may have no address, which memcpy must not be given
+            std::memcpy(copied_.data() + used_, part.data(), part.size());
+            used_ += part.size();
+        }
     }
 
-    std::vector<std::byte> copied_;
+    std::vector<std::byte> copied_;  // of which the first used_ bytes are; it only grows
+    std::size_t used_ = 0;
     std::vector<Slice> slices_;
     std::vector<std::vector<std::byte>> kept_;
     std::vector<iovec> iovecs_;

@@ -5,19 +5,26 @@
 
 namespace {
 
-/// How many bytes at the front are ASCII, in whole blocks: most text is, and a block of 64 bytes
-/// costs no more than a look at each of its eight words.
-std::size_t ascii_blocks(std::span<const std::byte> bytes) {
-    constexpr std::size_t words = 8;
+/// Whether none of 64 bytes has its high bit set: a fixed number, so that the compiler makes a few
+/// vector instructions of the loop.
+bool is_ascii_block(const std::byte* bytes) {
+    std::byte all{};
+    for (std::size_t i = 0; i < 64; ++i) all |= bytes[i];
+    return (all & std::byte{0x80}) == std::byte{0};
+}
+
+bool is_ascii_word(const std::byte* bytes) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    return (word & 0x8080808080808080U) == 0;
+}
+
+/// How many bytes at the front are ASCII, in whole blocks and words: most text is, and goes by at the
+/// speed of memory.
+std::size_t ascii_front(std::span<const std::byte> bytes) {
     std::size_t size = 0;
-    while (size + words * 8 <= bytes.size()) {
-        std::uint64_t block[words];
-        std::memcpy(block, &bytes[size], sizeof block);
-        std::uint64_t all = 0;
-        for (const std::uint64_t word : block) all |= word;
-        if (all & 0x8080808080808080U) break;
-        size += sizeof block;
-    }
+    while (bytes.size() - size >= 64 && is_ascii_block(&bytes[size])) size += 64;
+    while (bytes.size() - size >= 8 && is_ascii_word(&bytes[size])) size += 8;
     return size;
 }
 
@@ -25,14 +32,15 @@ std::size_t ascii_blocks(std::span<const std::byte> bytes) {
 
 bool Utf8Validator::take(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        if (missing_ == 0) bytes = bytes.subspan(ascii_blocks(bytes));
-        // Up to a block byte by byte; then there may be whole blocks of ASCII again.
-        for (const std::byte byte : bytes.first(std::min<std::size_t>(bytes.size(), 64))) {
+        if (missing_ == 0) bytes = bytes.subspan(ascii_front(bytes));
+        // A few bytes one by one; then there may be whole words of ASCII again.
+        const auto few = bytes.first(std::min<std::size_t>(bytes.size(), 16));
+        for (const std::byte byte : few) {
             const auto value = std::to_integer<std::uint8_t>(byte);
             if (missing_ == 0 && value < 0x80) continue;
             if (!take_byte(value)) return false;
         }
-        bytes = bytes.subspan(std::min<std::size_t>(bytes.size(), 64));
+        bytes = bytes.subspan(few.size());
     }
     return true;
 }
