@@ -24,7 +24,7 @@ public:
     };
 
     /// `max_message` bounds what a peer may send as one message, in bytes.
-    explicit Protocol(std::size_t max_message) : message_{max_message} {}
+    explicit Protocol(std::size_t max_message) : max_message_{max_message} {}
 
     /// Takes all that was read, which it changes where it lies, and adds the answers to `output`.
     void receive(std::span<std::byte> input, Output& output);
@@ -43,19 +43,31 @@ public:
 
 private:
     std::size_t receive_head(std::span<const std::byte> input, Output& output);
-    void receive_frame(std::span<std::byte>& input, Output& output);
-    void begin_frame(const FrameHeader& header);
-    void on_data(std::span<const std::byte> piece, Output& output);
-    void on_control(std::span<const std::byte> piece, Output& output);
+    /// What an unfinished frame or message needs. Most connections are idle, and have none.
+    struct Incoming {
+        explicit Incoming(std::size_t max_message) : message{max_message} {}
+
+        HeaderReader header_reader;
+        std::optional<FrameHeader> header;  // of the frame that is coming in
+        std::uint64_t received = 0;         // of its payload
+        std::vector<std::byte> control;     // the payload of a control frame that comes in pieces
+        Message message;
+
+        bool is_finished() const {
+            return !header && !header_reader.has_begun() && message.is_single();
+        }
+    };
+
+    void receive_frames(std::span<std::byte> input, Output& output);
+    void receive_frame(Incoming& incoming, std::span<std::byte>& input, Output& output);
+    void on_data(Incoming& incoming, std::span<const std::byte> piece, Output& output);
+    void on_control(Incoming& incoming, std::span<const std::byte> piece, Output& output);
     void on_ping(std::span<const std::byte> payload, Output& output);
     void on_close(std::span<const std::byte> payload, Output& output);
 
     State state_ = State::connecting;
     std::uint16_t close_code_ = 0;
     std::unique_ptr<RequestParser> parser_ = std::make_unique<RequestParser>();  // till it is open
-    HeaderReader header_reader_;
-    std::optional<FrameHeader> header_;  // of the frame that is coming in
-    std::uint64_t received_ = 0;         // of its payload
-    std::vector<std::byte> control_;     // the payload of a control frame that comes in pieces
-    Message message_;
+    std::size_t max_message_;
+    std::unique_ptr<Incoming> incoming_;  // between reads, while something is unfinished
 };

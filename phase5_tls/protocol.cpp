@@ -9,8 +9,7 @@
 void Protocol::receive(std::span<std::byte> input, Output& output) {
     try {
         if (state_ == State::connecting) input = input.subspan(receive_head(input, output));
-        while ((state_ == State::open || state_ == State::closing) && !input.empty())
-            receive_frame(input, output);
+        if (!input.empty()) receive_frames(input, output);
     } catch (const HttpError& error) {
         output.add_text(refusal(error));
         state_ = State::closed;
@@ -35,47 +34,58 @@ std::size_t Protocol::receive_head(std::span<const std::byte> input, Output& out
     return taken;
 }
 
-void Protocol::receive_frame(std::span<std::byte>& input, Output& output) {
-    if (!header_) {
-        header_ = header_reader_.take(input);
-        if (!header_) return;
-        received_ = 0;
-        if (!is_control(header_->opcode)) message_.begin_frame(*header_);
+void Protocol::receive_frames(std::span<std::byte> input, Output& output) {
+    Incoming incoming = incoming_ ? std::move(*incoming_) : Incoming{max_message_};
+    incoming_.reset();
+    while ((state_ == State::open || state_ == State::closing) && !input.empty())
+        receive_frame(incoming, input, output);
+    if (!incoming.is_finished()) incoming_ = std::make_unique<Incoming>(std::move(incoming));
+}
+
+void Protocol::receive_frame(Incoming& incoming, std::span<std::byte>& input, Output& output) {
+    auto& [header_reader, header, received, control, message] = incoming;
+    if (!header) {
+        header = header_reader.take(input);
+        if (!header) return;
+        received = 0;
+        if (!is_control(header->opcode)) message.begin_frame(*header);
     }
     const auto piece =
-        input.first(std::min<std::uint64_t>(header_->length - received_, input.size()));
+        input.first(std::min<std::uint64_t>(header->length - received, input.size()));
     input = input.subspan(piece.size());
-    unmask(piece, header_->key, received_);
-    received_ += piece.size();
-    if (is_control(header_->opcode))
-        on_control(piece, output);
+    unmask(piece, header->key, received);
+    received += piece.size();
+    if (is_control(header->opcode))
+        on_control(incoming, piece, output);
     else
-        on_data(piece, output);
-    if (received_ == header_->length) header_.reset();
+        on_data(incoming, piece, output);
+    if (received == header->length) header.reset();
 }
 
 // A frame that is its whole message, and came whole, is answered from where it lies.
-void Protocol::on_data(std::span<const std::byte> piece, Output& output) {
-    message_.check(piece);
-    const bool whole = message_.is_single() && piece.size() == header_->length;
-    if (!whole) message_.append(piece);
-    if (received_ < header_->length || !message_.end_frame(*header_)) return;
+void Protocol::on_data(Incoming& incoming, std::span<const std::byte> piece, Output& output) {
+    const FrameHeader& header = *incoming.header;
+    Message& message = incoming.message;
+    message.check(piece);
+    const bool whole = message.is_single() && piece.size() == header.length;
+    if (!whole) message.append(piece);
+    if (incoming.received < header.length || !message.end_frame(header)) return;
     ++received_count_;
     if (state_ != State::open) {
-        message_.take_payload();  // after our CLOSE nothing is sent
+        message.take_payload();  // after our CLOSE nothing is sent
     } else if (whole) {
-        output.add_frame(message_.opcode(), piece);
+        output.add_frame(message.opcode(), piece);
     } else {
-        output.add_frame(message_.opcode(), message_.take_payload());
+        output.add_frame(message.opcode(), message.take_payload());
     }
 }
 
-void Protocol::on_control(std::span<const std::byte> piece, Output& output) {
-    control_.insert(control_.end(), piece.begin(), piece.end());
-    if (received_ < header_->length) return;
-    if (message_.is_single()) ++received_count_;
-    const std::vector<std::byte> payload = std::exchange(control_, {});
-    switch (header_->opcode) {
+void Protocol::on_control(Incoming& incoming, std::span<const std::byte> piece, Output& output) {
+    incoming.control.insert(incoming.control.end(), piece.begin(), piece.end());
+    if (incoming.received < incoming.header->length) return;
+    if (incoming.message.is_single()) ++received_count_;
+    const std::vector<std::byte> payload = std::exchange(incoming.control, {});
+    switch (incoming.header->opcode) {
         case Opcode::close:
             on_close(payload, output);
             break;
@@ -129,8 +139,4 @@ void Protocol::ping(Output& output) {
 void Protocol::refuse_slow_head(Output& output) {
     output.add_text(refusal(HttpError{408, "the request took too long"}));
     state_ = State::closed;
-}
-
-bool Protocol::is_receiving() const {
-    return header_ || header_reader_.has_begun() || !message_.is_single();
 }

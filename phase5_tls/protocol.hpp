@@ -27,7 +27,7 @@ public:
     /// `max_message` bounds what a peer may send as one message, in bytes; `origins` are the pages
     /// that may connect (none: any), and must outlive the protocol.
     Protocol(std::size_t max_message, const std::vector<std::string>& origins)
-        : origins_{origins}, message_{max_message} {}
+        : origins_{origins}, max_message_{max_message} {}
 
     /// Takes all that was read, which it changes where it lies, and adds the answers to `output`.
     void receive(std::span<std::byte> input, Output& output);
@@ -51,7 +51,7 @@ public:
     State state() const { return state_; }
 
     /// True while a message, or a control frame outside of one, has begun and not ended.
-    bool is_receiving() const;
+    bool is_receiving() const { return incoming_ != nullptr; }
 
     /// How many of them have ended: a message that began later is another one.
     std::uint64_t received_count() const { return received_count_; }
@@ -61,10 +61,25 @@ public:
 
 private:
     std::size_t receive_head(std::span<const std::byte> input, Output& output);
-    void receive_frame(std::span<std::byte>& input, Output& output);
-    void begin_frame(const FrameHeader& header);
-    void on_data(std::span<const std::byte> piece, Output& output);
-    void on_control(std::span<const std::byte> piece, Output& output);
+    /// What an unfinished frame or message needs. Most connections are idle, and have none.
+    struct Incoming {
+        explicit Incoming(std::size_t max_message) : message{max_message} {}
+
+        HeaderReader header_reader;
+        std::optional<FrameHeader> header;  // of the frame that is coming in
+        std::uint64_t received = 0;         // of its payload
+        std::vector<std::byte> control;     // the payload of a control frame that comes in pieces
+        Message message;
+
+        bool is_finished() const {
+            return !header && !header_reader.has_begun() && message.is_single();
+        }
+    };
+
+    void receive_frames(std::span<std::byte> input, Output& output);
+    void receive_frame(Incoming& incoming, std::span<std::byte>& input, Output& output);
+    void on_data(Incoming& incoming, std::span<const std::byte> piece, Output& output);
+    void on_control(Incoming& incoming, std::span<const std::byte> piece, Output& output);
     void on_ping(std::span<const std::byte> payload, Output& output);
     void on_close(std::span<const std::byte> payload, Output& output);
 
@@ -72,10 +87,7 @@ private:
     State state_ = State::connecting;
     std::uint16_t close_code_ = 0;
     std::unique_ptr<RequestParser> parser_ = std::make_unique<RequestParser>();  // till it is open
-    HeaderReader header_reader_;
-    std::optional<FrameHeader> header_;  // of the frame that is coming in
-    std::uint64_t received_ = 0;         // of its payload
-    std::vector<std::byte> control_;     // the payload of a control frame that comes in pieces
-    Message message_;
+    std::size_t max_message_;
+    std::unique_ptr<Incoming> incoming_;  // between reads, while something is unfinished
     std::uint64_t received_count_ = 0;
 };
