@@ -82,7 +82,7 @@ void Server::add_client(UniqueFd socket, const sockaddr_storage& peer) {
     const int fd = socket.get();
     const auto [entry, added] =
         clients_.emplace(fd, Client{Connection{std::move(socket)}, to_string(peer), Clock::now()});
-    log(entry->second, "connected");
+    log_start(entry->second);
     poller_.watch(fd, EPOLLIN);
 }
 
@@ -111,11 +111,7 @@ void Server::erase_ended() {
     for (const int fd : ended_) {
         const auto entry = clients_.find(fd);
         if (entry == clients_.end()) continue;  // it ended twice in one batch
-        const Client& client = entry->second;
-        const std::chrono::duration<double> age = Clock::now() - client.since;
-        log(client, "ended: " + std::to_string(client.connection.bytes_in()) + " bytes in, " +
-                        std::to_string(client.connection.bytes_out()) + " out, after " +
-                        std::to_string(age.count()) + " s");
+        log_end(entry->second);
         poller_.forget(fd);
         clients_.erase(entry);
     }
@@ -133,6 +129,14 @@ int Server::timeout_ms() const {
     return accept_paused_ ? 1000 : -1;
 }
 
-void Server::log(const Client& client, const std::string& what) const {
-    if (config_.verbose) std::cerr << client.peer << " " << what << std::endl;
+void Server::log_start(const Client& client) const {
+    if (config_.verbose) std::cerr << client.peer << " connected" << std::endl;
+}
+
+void Server::log_end(const Client& client) const {
+    if (!config_.verbose) return;
+    const Connection& connection = client.connection;
+    const std::chrono::duration<double> age = Clock::now() - client.since;
+    std::cerr << client.peer << " ended: " << connection.bytes_in() << " bytes in, "
+              << connection.bytes_out() << " out, after " << age.count() << " s" << std::endl;
 }

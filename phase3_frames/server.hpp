@@ -50,7 +50,8 @@ private:
     void erase_ended();
     void resume_accepting();
     int timeout_ms() const;
-    void log(const Client& client, const std::string& what) const;
+    void log_start(const Client& client) const;
+    void log_end(const Client& client) const;
 
     /// One for all clients: an idle one keeps no buffer. Large, so that a busy one is read in one
     /// go.

@@ -54,7 +54,8 @@ private:
     void resume_accepting();
     bool finished() const;
     int timeout_ms() const;
-    void log(const Client& client, const std::string& what) const;
+    void log_start(const Client& client) const;
+    void log_end(const Client& client) const;
 
     /// One for all clients: an idle one keeps no buffer. Large, so that a busy one is read in one
     /// go.

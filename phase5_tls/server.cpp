@@ -145,9 +145,8 @@ void Server::add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer)
         transport = std::make_unique<PlainTransport>(std::move(socket));
     Connection connection{std::move(transport), config_.limits, now_};
     const auto alarm = timer_.add(connection.deadline(), fd);
-    const auto [entry, added] =
-        clients_.emplace(fd, Client{std::move(connection), to_string(peer), now_, alarm});
-    log(entry->second, tls ? "connected, TLS" : "connected");
+    const auto [entry, added] = clients_.emplace(fd, Client{std::move(connection), alarm, nullptr});
+    log_start(entry->second, tls, peer);
     poller_.watch(fd, EPOLLIN);
 }
 
@@ -186,14 +185,8 @@ void Server::erase_ended() {
     for (const int fd : ended_) {
         const auto entry = clients_.find(fd);
         if (entry == clients_.end()) continue;  // it ended twice in one batch
-        const Client& client = entry->second;
-        const std::chrono::duration<double> age = now_ - client.since;
-        log(client, "ended: close code " +
-                        std::to_string(client.connection.protocol().close_code()) + ", " +
-                        std::to_string(client.connection.bytes_in()) + " bytes in, " +
-                        std::to_string(client.connection.bytes_out()) + " out, after " +
-                        std::to_string(age.count()) + " s");
-        timer_.remove(client.alarm);
+        log_end(entry->second);
+        timer_.remove(entry->second.alarm);
         poller_.forget(fd);
         clients_.erase(entry);
     }
@@ -228,6 +221,17 @@ int Server::timeout_ms() const {
     return accept_paused_ ? 1000 : -1;
 }
 
-void Server::log(const Client& client, const std::string& what) const {
-    if (config_.verbose) std::cerr << client.peer << " " << what << std::endl;
+void Server::log_start(Client& client, bool tls, const sockaddr_storage& peer) const {
+    if (!config_.verbose) return;
+    client.visit = std::make_unique<Visit>(Visit{to_string(peer), now_});
+    std::cerr << client.visit->peer << (tls ? " connected, TLS" : " connected") << std::endl;
+}
+
+void Server::log_end(const Client& client) const {
+    if (!client.visit) return;
+    const Connection& connection = client.connection;
+    const std::chrono::duration<double> age = now_ - client.visit->since;
+    std::cerr << client.visit->peer << " ended: close code " << connection.protocol().close_code()
+              << ", " << connection.bytes_in() << " bytes in, " << connection.bytes_out()
+              << " out, after " << age.count() << " s" << std::endl;
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -43,11 +44,16 @@ public:
     void run();
 
 private:
-    struct Client {
-        Connection connection;
+    /// What the log wants to know of a client in the end.
+    struct Visit {
         std::string peer;
         TimePoint since;
-        Timer::Entry alarm;  // filed no later than connection.deadline()
+    };
+
+    struct Client {
+        Connection connection;
+        Timer::Entry alarm;            // filed no later than connection.deadline()
+        std::unique_ptr<Visit> visit;  // when there is a log
     };
 
     void dispatch(const epoll_event& event);
@@ -67,7 +73,8 @@ private:
     void resume_accepting();
     bool finished() const;
     int timeout_ms() const;
-    void log(const Client& client, const std::string& what) const;
+    void log_start(Client& client, bool tls, const sockaddr_storage& peer) const;
+    void log_end(const Client& client) const;
 
     /// One for all clients: an idle one keeps no buffer. Large, so that a busy one is read in one
     /// go.

@@ -20,12 +20,21 @@ IoResult PlainTransport::receive(std::span<std::byte> buffer) {
     return receive_from(socket_.get(), buffer);
 }
 
-IoResult PlainTransport::send(std::span<const iovec> slices) {
-    if (slices.empty()) return {};
+// The kernel has less to look at than for a list of one.
+ssize_t PlainTransport::send_one(const iovec& slice) {
+    return ::send(socket_.get(), slice.iov_base, slice.iov_len, MSG_NOSIGNAL);
+}
+
+ssize_t PlainTransport::send_all(std::span<const iovec> slices) {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(slices.data());
     message.msg_iovlen = std::min<std::size_t>(slices.size(), IOV_MAX);
-    const ssize_t size = sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    return sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+}
+
+IoResult PlainTransport::send(std::span<const iovec> slices) {
+    if (slices.empty()) return {};
+    const ssize_t size = slices.size() == 1 ? send_one(slices[0]) : send_all(slices);
     if (size >= 0) return {static_cast<std::size_t>(size), Status::want_write};
     return {0, is_transient(errno) ? Status::want_write : Status::gone};
 }

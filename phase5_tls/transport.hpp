@@ -58,5 +58,8 @@ public:
     bool ready() const override { return true; }
 
 private:
+    ssize_t send_one(const iovec& slice);
+    ssize_t send_all(std::span<const iovec> slices);
+
     UniqueFd socket_;
 };
