@@ -15,8 +15,8 @@ Number parse_number(const std::string& text, Number least, Number most) {
     Number number{};
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc{} || stop != end || number < least || number > most)
-        throw std::invalid_argument{text};
+    const bool within = number >= least && number <= most;  // false for a NaN
+    if (error != std::errc{} || stop != end || !within) throw std::invalid_argument{text};
     return number;
 }
 
