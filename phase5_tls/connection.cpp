@@ -166,9 +166,10 @@ TimePoint Connection::deadline() const {
     if (closed_) return after(since_, timeouts.close);
     if (protocol_.state() == Protocol::State::connecting) return after(since_, timeouts.handshake);
     const TimePoint message = paused_ ? TimePoint::max() : after(message_began_, timeouts.message);
-    const bool asks = timeouts.ping.count() != 0 && pinged_ == TimePoint::max();
-    const TimePoint quiet = asks ? after(last_heard_, timeouts.ping)
-                                 : after(std::min(pinged_, last_heard_), timeouts.idle);
+    const bool pinged = pinged_ != TimePoint::max();
+    const TimePoint quiet = pinged || timeouts.ping.count() == 0
+                                ? after(pinged ? pinged_ : last_heard_, timeouts.idle)
+                                : after(last_heard_, timeouts.ping);
     return std::min(message, quiet);
 }
 
