@@ -66,7 +66,7 @@ unit: $(UNIT_TESTS)
 	@for tests in $^; do echo "$$tests" && $$tests --minimal || exit 1; done
 
 check-python:
-	$(PYTEST) -q -n 2 --build build/sanitized --later tests_py
+	$(PYTEST) tests_py -q -n 2 --build build/sanitized --later
 
 check-stages:
 	$(PYTHON) -m tools.stages check

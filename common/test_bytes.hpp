@@ -50,9 +50,13 @@ inline std::string to_text(std::span<const std::byte> bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+inline void append(Bytes& bytes, std::span<const std::byte> more) {
+    bytes.insert(bytes.end(), more.begin(), more.end());
+}
+
 inline Bytes join(std::initializer_list<std::span<const std::byte>> parts) {
     Bytes all;
-    for (const auto part : parts) all.insert(all.end(), part.begin(), part.end());
+    for (const auto part : parts) append(all, part);
     return all;
 }
 

@@ -63,7 +63,7 @@ inline Bytes pull(int fd, std::size_t limit = 64 << 20) {
         const ssize_t size = recv(fd, buffer.data(), room, 0);
         if (size == 0 || (size < 0 && is_transient(errno))) break;
         check(size, "recv");
-        bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + size);
+        append(bytes, std::span{buffer}.first(static_cast<std::size_t>(size)));
     }
     return bytes;
 }

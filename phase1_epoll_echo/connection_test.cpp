@@ -78,7 +78,7 @@ TEST_CASE("a peer that reads slowly gets everything, in order") {
         ++stalls;
         const Bytes some = pull(link.peer, 1000);
         REQUIRE(!some.empty());
-        echo.insert(echo.end(), some.begin(), some.end());
+        append(echo, some);
     }
     CHECK(stalls > 10);
     CHECK(echo == bytes);

@@ -68,7 +68,7 @@ void check_however_cut(const Bytes& conversation, const Bytes& answers) {
 
     Peer slow;
     Bytes all;
-    for (const std::byte& byte : conversation) all = join({all, slow.send({&byte, 1})});
+    for (const std::byte& byte : conversation) append(all, slow.send({&byte, 1}));
     CHECK(to_hex(all) == to_hex(answers));
 
     for (std::size_t cut = 0; cut <= conversation.size(); ++cut) {

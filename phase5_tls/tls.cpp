@@ -64,6 +64,9 @@ SSL_CTX* make_context() {
     static constexpr std::string_view id = "websocket workbook";
     SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
                                    id.size());
+    // Nobody is there to type a key's password: without this, OpenSSL would ask for it on the
+    // terminal.
+    SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
     SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
     if (secure_getenv("SSLKEYLOGFILE")) SSL_CTX_set_keylog_callback(context, log_key);
     return context;
@@ -242,12 +245,14 @@ bool TlsTransport::flush() {
 // Task 5.2: close_notify goes last, where TLS is in order: after a failure SSL_shutdown must not be
 // called (SSL_get_error(3)). The peer's own is not waited for; the end of its stream is.
 bool TlsTransport::shut_down() {
-    if (!discarding_ && ready()) {
+    discarding_ = true;
+    if (!flush()) return false;  // close_notify has no room behind what has gathered
+    if (!notified_ && ready()) {
+        notified_ = true;
         ERR_clear_error();
         SSL_shutdown(ssl_.get());
+        if (!flush()) return false;
     }
-    discarding_ = true;
-    if (!flush()) return false;
     shutdown(socket_.get(), SHUT_WR);
     return true;
 }

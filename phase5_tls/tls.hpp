@@ -53,6 +53,7 @@ private:
     std::vector<std::byte> records_;
     std::size_t sent_ = 0;  // of records_
     bool broken_ = false;
-    bool discarding_ = false;
+    bool discarding_ = false;  // what comes is of no interest any more
+    bool notified_ = false;    // close_notify was sent
     bool gone_ = false;
 };

@@ -232,18 +232,26 @@ def title_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    outcome = yield
     failure = call.excinfo.value if call.excinfo else None
     if isinstance(failure, failures.CheckFailed):
-        run = getattr(item, "run", None)
-        outcome.get_result().longrepr = failures.report(
-            failure,
-            title_of(item),
-            run.last_server if run else None,
-            replay_command(item),
-            f"./learn hint {task_of(item)}",
-            getattr(failure, "__notes__", []),
-        )
+        text = report_of(item, failure)
+        # In place of the traceback, which would also take long to lay out.
+        item.repr_failure = item._repr_failure_py = lambda *_, **__: text
+        if call.when == "setup":
+            call.when = "call"  # a handshake that fails is a failure, not an error
+    yield
+
+
+def report_of(item: pytest.Item, failure: failures.CheckFailed) -> str:
+    run = getattr(item, "run", None)
+    return failures.report(
+        failure,
+        title_of(item),
+        run.last_server if run else None,
+        replay_command(item),
+        f"./learn hint {task_of(item)}",
+        getattr(failure, "__notes__", []),
+    )
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -169,7 +169,7 @@ def test_ping_and_pong_are_ignored(ws: Client):
         + encode(PING)
         + encode(TEXT, b"after")
     )
-    ws.expect_text("after")
+    ws.expect_text("after", cause="phase 3 answers TEXT and BINARY only.")
 
 
 @task("3.1")
@@ -616,7 +616,9 @@ def test_unknown_opcode(ws: Client, opcode: int):
 def test_fragments_are_refused(ws: Client, opcode: int):
     """Phase 3 has no fragments: FIN=0 is answered with 1003."""
     ws.send_frame(opcode, b"first part", fin=False)
-    ws.expect_failure(1003, "RFC 6455 §7.4.1")
+    ws.expect_failure(
+        1003, "RFC 6455 §7.4.1", "FIN, 0x80 of the first byte, was not checked."
+    )
 
 
 @task("3.3")
@@ -624,7 +626,9 @@ def test_fragments_are_refused(ws: Client, opcode: int):
 def test_continuations_are_refused(ws: Client):
     """Phase 3 has no fragments: a CONTINUATION is answered with 1003."""
     ws.send_frame(CONTINUATION, b"last part")
-    ws.expect_failure(1003, "RFC 6455 §7.4.1")
+    ws.expect_failure(
+        1003, "RFC 6455 §7.4.1", "opcode 0 continues a message; here there are none."
+    )
 
 
 @task("3.3")

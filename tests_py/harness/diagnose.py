@@ -127,7 +127,7 @@ def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
     if received.rsv:
         return "RSV bits are set, but no extension was negotiated (§5.2)."
     if received.opcode != expected.opcode:
-        return _opcode(expected, received)
+        return _opcode(expected, received, sent)
     if received.fin != expected.fin:
         return "FIN is 0: an answer in one frame is the first and the last of its message (§5.4)."
     if expected.opcode == frames.CLOSE:
@@ -137,16 +137,9 @@ def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
     return payload(expected.payload, received.payload, sent)
 
 
-def _opcode(expected: Frame, received: Frame) -> str | None:
+def _opcode(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
     if received.opcode == frames.CLOSE:
-        code = (
-            int.from_bytes(received.payload[:2], "big")
-            if len(received.payload) >= 2
-            else None
-        )
-        why = received.payload[2:].decode("utf-8", "replace")
-        said = f" and says: “{why}”" if why else ""
-        return f"the server failed the connection with {code or 'an empty CLOSE'}{said}: what was sent is legal, so a check is too strict."
+        return _too_strict(received.payload, sent)
     if (
         received.opcode in (frames.PING, frames.PONG)
         and received.payload == expected.payload
@@ -155,6 +148,32 @@ def _opcode(expected: Frame, received: Frame) -> str | None:
     if received.payload == expected.payload:
         return f"the payload is right, the opcode is not: {frames.name(received.opcode)} for {frames.name(expected.opcode)} (§5.6)."
     return None
+
+
+def _too_strict(body: bytes, sent: list[Frame]) -> str:
+    """The server fails the connection over a legal frame: what makes it look wrong?"""
+    code = int.from_bytes(body[:2], "big") if len(body) > 1 else None
+    why = body[2:].decode("utf-8", "replace")
+    told = f"the server failed the connection with {code or 'an empty CLOSE'}"
+    told += f" and says: “{why}”. " if why else ". "
+    last = sent[-1] if sent else Frame(0, b"")
+    fragmented = any(f.opcode == frames.CONTINUATION and f.fin for f in sent[:-1])
+    if code == 1002 and fragmented:
+        return f"{told}Was the state of the fragmented message before it reset at FIN=1 (§5.4)?"
+    if last.raw and last.length_form > 7 and code in (1002, 1009):
+        bits = last.length_form
+        return f"{told}Was the {bits}-bit length read in network byte order (§5.2)?"
+    if code == 1007:
+        return told + (
+            "Was each byte unmasked with its byte of the mask, anew from mask[0] in each frame "
+            "and on from one read to the next? Did a fragment or a read cut a character (§5.3, §8.1)?"
+        )
+    if code == 1002:
+        return (
+            told
+            + "Is a check too strict, or were bytes lost or read twice before this frame?"
+        )
+    return told + "What was sent is legal: a check is too strict."
 
 
 def close(expected: bytes, received: bytes) -> str | None:

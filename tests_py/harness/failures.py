@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.client import Client
+    from harness.connection import Connection
     from harness.server import Server
 
 TODO_EXIT = 70  # a task that is not written yet ends the server with this status
@@ -21,7 +21,7 @@ class CheckFailed(Exception):
     rule: str = ""  # the section that says so, such as "RFC 6455 §5.1"
     drawn: list[str] = field(default_factory=list)
     cause: str | None = None
-    client: Client | None = None
+    client: Connection | None = None
     server: Server | None = None
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ def check(
     rule: str = "",
     *,
     cause: str | None = None,
-    client: Client | None = None,
+    client: Connection | None = None,
     server: Server | None = None,
     drawn: list[str] | None = None,
 ) -> None:
@@ -65,6 +65,9 @@ def report(
         return "\n".join(
             [title, "", missing, "", f"hint      {hint}", f"replay    {replay}"]
         )
+    cause = failure.cause
+    if server and not server.stopped and server.process.poll() is not None:
+        cause = "the server is gone: its last words stand below."
     rule = f"  ({failure.rule})" if failure.rule else ""
     lines = [
         title,
@@ -72,8 +75,8 @@ def report(
         f"expected  {failure.expected}{rule}",
         f"but       {failure.but}",
     ]
-    if failure.cause:
-        lines += ["", f"likely cause: {failure.cause}"]
+    if cause:
+        lines += ["", f"likely cause: {cause}"]
     lines += _section("the bytes", failure.drawn)
     if failure.client:
         lines += _section("what happened", failure.client.transcript())

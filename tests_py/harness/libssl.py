@@ -113,7 +113,8 @@ class LibsslSocket:
 
     def recv(self, size: int) -> bytes:
         size = min(size, len(self._buffer))
-        return self._buffer.raw[: self._call(self._lib.SSL_read, self._buffer, size)]
+        count = self._call(self._lib.SSL_read, self._buffer, size)
+        return self._buffer.raw[:count]
 
     def key_update(self) -> bool:
         """Change our sending key with the next write, and ask the server to change its own.

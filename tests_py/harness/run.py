@@ -22,6 +22,7 @@ class Run:
 
     def start(self, *flags: str, **options) -> Server:
         server = launch(self.target, *flags, **options)
+        server.task = self.task
         self.servers.append(server)
         return server
 
@@ -47,7 +48,7 @@ class Run:
         self._close_clients()
         for server in self.servers:
             if not server.stopped:
-                server.stop(lenient=self.task < "1.2", task=self.task)
+                server.stop()
 
     def clean_up(self) -> None:
         self._close_clients()

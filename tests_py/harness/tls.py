@@ -27,11 +27,13 @@ class TlsStream:
     def __init__(self, sock: socket.socket) -> None:
         """Shake hands; OSError (ssl.SSLError is one) if that fails."""
         self._sock = sock
+        sock.setblocking(False)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = _context().wrap_bio(
             self._in, self._out, server_hostname="localhost"
         )
         self._waiting = b""  # records that the kernel has not taken yet
+        self._ending = False
         deadline = Deadline()
         while True:
             try:
@@ -43,8 +45,11 @@ class TlsStream:
                 poll = select.poll()
                 poll.register(sock, select.POLLIN)
                 if not poll.poll(deadline.left_ms()):
-                    raise TimeoutError("the TLS handshake does not go on") from None
+                    raise TimeoutError("the TLS handshake went no further") from None
                 self._feed()
+
+    def __getattr__(self, name: str):
+        return getattr(self._sock, name)
 
     def _feed(self) -> None:
         data = self._sock.recv(262144)
@@ -60,8 +65,15 @@ class TlsStream:
             while self._waiting:
                 self._waiting = self._waiting[self._sock.send(self._waiting) :]
         except BlockingIOError:
-            pass
-        return not self._waiting
+            return False
+        if self._ending:
+            self._ending = False
+            self._sock.shutdown(socket.SHUT_WR)
+        return True
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._waiting)
 
     def send(self, data: bytes | memoryview) -> int:
         if not self._flush():
@@ -82,9 +94,10 @@ class TlsStream:
                 return b""
 
     def end_sending(self) -> None:
-        """Our close_notify; what the server still sends can be read on."""
+        """Our close_notify, and our TCP stream's end; what the server still sends can be read on."""
         try:
             self._tls.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLError):
+        except ssl.SSLError:  # it would wait for the server's close_notify, too
             pass
+        self._ending = True
         self._flush()

@@ -1,0 +1,1 @@
+../phase2_handshake/handshake_test.cpp

@@ -1,0 +1,103 @@
+#include "output.hpp"
+
+#include <doctest/doctest.h>
+
+#include "common/test_bytes.hpp"
+
+namespace {
+
+Bytes to_bytes(const iovec& slice) {
+    const auto* const data = static_cast<const std::byte*>(slice.iov_base);
+    return {data, data + slice.iov_len};
+}
+
+Bytes sent(Output& output) {
+    Bytes all;
+    for (const iovec& slice : output.slices()) append(all, to_bytes(slice));
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("a new output is empty") {
+    Output output;
+    CHECK(output.empty());
+    CHECK(output.slices().empty());
+}
+
+TEST_CASE("texts and frames follow one another in their order") {
+    Output output;
+    output.add_text("HTTP");
+    output.add_frame(Opcode::text, to_bytes("Hello"));
+    output.add_frame(Opcode::binary, std::span<const std::byte>{});
+    output.add_frame(Opcode::close, from_hex("03 e8"));
+    CHECK(!output.empty());
+    CHECK(to_hex(sent(output)) == "48 54 54 50 81 05 48 65 6c 6c 6f 82 00 88 02 03 e8");
+}
+
+TEST_CASE("a frame without a payload is something to send") {
+    Output output;
+    output.add_frame(Opcode::pong, std::span<const std::byte>{});
+    CHECK(!output.empty());
+    CHECK(to_hex(sent(output)) == "8a 00");
+}
+
+TEST_CASE("a cleared output may be used again") {
+    Output output;
+    output.add_text("first");
+    output.clear();
+    CHECK(output.empty());
+    output.add_text("second");
+    CHECK(to_text(sent(output)) == "second");
+}
+
+TEST_CASE("what is short is copied together: one slice, and the payload may change") {
+    Output output;
+    Bytes payload = pattern(2048);
+    const Bytes before = payload;
+    output.add_text("HTTP");
+    output.add_frame(Opcode::binary, std::span<const std::byte>{payload});
+    output.add_frame(Opcode::text, to_bytes("Hello"));
+    payload.assign(payload.size(), std::byte{0});
+    CHECK(output.slices().size() == 1);
+    CHECK(sent(output) ==
+          join({to_bytes("HTTP"), server_frame(0x82, before), server_frame(0x81, "Hello")}));
+}
+
+TEST_CASE("what is long is pointed at, where it lies") {
+    Output output;
+    const Bytes payload = pattern(2049);
+    output.add_frame(Opcode::binary, std::span<const std::byte>{payload});
+    const auto slices = output.slices();
+    REQUIRE(slices.size() == 2);
+    CHECK(to_hex(to_bytes(slices[0])) == "82 7e 08 01");
+    CHECK(slices[1].iov_base == payload.data());
+    CHECK(slices[1].iov_len == payload.size());
+}
+
+TEST_CASE("a payload that is given away is kept until the output is cleared") {
+    Output output;
+    Bytes expected;
+    for (const std::size_t size : {1U, 3000U, 100'000U, 2U}) {
+        output.add_frame(Opcode::binary, pattern(size));
+        append(expected, server_frame(0x82, pattern(size)));
+    }
+    CHECK(sent(output) == expected);
+    output.clear();
+    CHECK(output.empty());
+    CHECK(output.slices().empty());
+}
+
+TEST_CASE("short and long ones keep their order, and slices may be asked for again and again") {
+    Output output;
+    const Bytes large = pattern(5000);
+    Bytes expected;
+    for (std::size_t i = 0; i < 100; ++i) {
+        const std::span<const std::byte> payload =
+            std::span{large}.first(i % 3 == 0 ? 5000 - i : i);
+        output.add_frame(Opcode::binary, payload);
+        append(expected, server_frame(0x82, payload));
+        REQUIRE(sent(output) == expected);
+    }
+    CHECK(output.slices().size() <= 2 * 34 + 1);  // the short ones between are gathered
+}

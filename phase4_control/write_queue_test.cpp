@@ -1,0 +1,1 @@
+../phase3_frames/write_queue_test.cpp

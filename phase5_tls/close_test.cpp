@@ -1,0 +1,1 @@
+../phase4_control/close_test.cpp

@@ -1,0 +1,1 @@
+../phase4_control/message_test.cpp

@@ -1,0 +1,1 @@
+../phase4_control/output_test.cpp

@@ -1,0 +1,1 @@
+../phase1_epoll_echo/poller_test.cpp

@@ -1,0 +1,433 @@
+#include "tls.hpp"
+
+#include <doctest/doctest.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "common/test_sockets.hpp"
+
+namespace {
+
+using Status = IoResult::Status;
+
+/// One certificate for all of these tests: making one takes longer than most of them.
+const TlsContext& shared_context() {
+    static const TlsContext context;
+    return context;
+}
+
+/// A client that never waits: libssl on the peer's end of a socket pair. SSL_write on a socket that
+/// has lost its reader would raise SIGPIPE.
+struct Client {
+    explicit Client(int fd) {
+        std::signal(SIGPIPE, SIG_IGN);
+        REQUIRE(SSL_set_fd(ssl.get(), fd) == 1);
+        SSL_set_connect_state(ssl.get());
+    }
+
+    std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> context{SSL_CTX_new(TLS_client_method())};
+    std::unique_ptr<SSL, Free<SSL_free>> ssl{SSL_new(context.get())};
+    Bytes received{};
+    std::size_t sent = 0;
+    int error = SSL_ERROR_NONE;  // of the last call that failed
+
+    bool handshake() { return note(SSL_do_handshake(ssl.get())); }
+    /// Sends on with what is left of these bytes.
+    bool send(std::span<const std::byte> bytes) {
+        std::size_t size = 0;
+        while (sent < bytes.size() &&
+               note(SSL_write_ex(ssl.get(), &bytes[sent], bytes.size() - sent, &size)))
+            sent += size;
+        return sent == bytes.size();
+    }
+    /// Takes what is there, up to a limit.
+    void receive(std::size_t limit = 64 << 20) {
+        Bytes buffer(std::min<std::size_t>(limit, 16 * 1024));
+        std::size_t size = 0;
+        const std::size_t end = received.size() + limit;
+        while (received.size() < end &&
+               note(SSL_read_ex(ssl.get(), buffer.data(),
+                                std::min(buffer.size(), end - received.size()), &size)))
+            append(received, std::span{buffer}.first(size));
+    }
+    bool note(int result) {
+        error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl.get(), result);
+        return result == 1;
+    }
+};
+
+/// The transport, and a client at its other end.
+struct Link {
+    explicit Link(const TlsContext& context = shared_context())
+        : transport{std::move(pair.ours), context} {}
+
+    SocketPair pair{};
+    int ours = pair.ours.get();
+    TlsTransport transport;
+    Client client{pair.peer.get()};
+    Bytes buffer = Bytes(64 * 1024);
+
+    IoResult receive() { return transport.receive(buffer); }
+    IoResult send(std::span<const std::byte> bytes) {
+        const iovec slice{const_cast<std::byte*>(bytes.data()), bytes.size()};
+        return transport.send({&slice, bytes.empty() ? 0U : 1U});
+    }
+    IoResult send(std::string_view text) { return send(std::as_bytes(std::span{text})); }
+    std::string receive_text() {
+        const IoResult result = receive();
+        return to_text(std::span{buffer}.first(result.size));
+    }
+
+    /// Lets both ends shake hands, as far as they get; returns what the server's end says last.
+    Status shake_hands() {
+        Status status = Status::want_read;
+        for (int turn = 0; turn < 20 && status == Status::want_read; ++turn) {
+            if (client.handshake() && transport.ready()) break;
+            status = receive().status;
+        }
+        return status;
+    }
+};
+
+struct OpenLink : Link {
+    OpenLink() {
+        REQUIRE(shake_hands() == Status::want_read);
+        REQUIRE(transport.ready());
+        client.receive();  // session tickets
+    }
+};
+
+/// A certificate and its key in files that are gone afterwards.
+struct PemFiles {
+    PemFiles() {
+        std::string name = (std::filesystem::temp_directory_path() / "tls_test.XXXXXX").string();
+        REQUIRE(mkdtemp(name.data()) != nullptr);
+        directory = name;
+        const Certificate made = make_self_signed_certificate();
+        print = fingerprint(*made.x509);
+        std::FILE* file = std::fopen(certificate().c_str(), "w");
+        CHECK(PEM_write_X509(file, made.x509.get()) == 1);
+        std::fclose(file);
+        file = std::fopen(key().c_str(), "w");
+        CHECK(PEM_write_PrivateKey(file, made.key.get(), nullptr, nullptr, 0, nullptr, nullptr) ==
+              1);
+        std::fclose(file);
+    }
+    ~PemFiles() { std::filesystem::remove_all(directory); }
+
+    std::string certificate() const { return directory / "certificate.pem"; }
+    std::string key() const { return directory / "key.pem"; }
+
+    std::filesystem::path directory{};
+    std::string print{};
+};
+
+std::string complaint(const std::string& certificate, const std::string& key) {
+    try {
+        const TlsContext context{certificate, key};
+    } catch (const std::runtime_error& error) {
+        return error.what();
+    }
+    return "none";
+}
+
+}  // namespace
+
+TEST_CASE("a client shakes hands, and gets the certificate that was announced") {
+    Link link;
+    CHECK(!link.transport.ready());
+    CHECK(link.receive().status == Status::want_read);
+    CHECK(link.shake_hands() == Status::want_read);
+    CHECK(link.transport.ready());
+    CHECK(!link.transport.has_unsent());
+    const X509* const certificate = SSL_get0_peer_certificate(link.client.ssl.get());
+    REQUIRE(certificate != nullptr);
+    CHECK(fingerprint(*certificate) == shared_context().fingerprint());
+    CHECK(std::string{SSL_get_version(link.client.ssl.get())} == "TLSv1.3");
+}
+
+TEST_CASE("TLS 1.2 is spoken too, with forward secrecy; nothing older is (RFC 8996)") {
+    Link link;
+    SSL_set_max_proto_version(link.client.ssl.get(), TLS1_2_VERSION);
+    CHECK(link.shake_hands() == Status::want_read);
+    CHECK(link.transport.ready());
+    CHECK(std::string{SSL_get_cipher_name(link.client.ssl.get())}.starts_with("ECDHE-"));
+
+    Link old;
+    SSL_set_security_level(old.client.ssl.get(), 0);
+    SSL_set_min_proto_version(old.client.ssl.get(), TLS1_VERSION);
+    SSL_set_max_proto_version(old.client.ssl.get(), TLS1_1_VERSION);
+    CHECK(old.shake_hands() == Status::broken);
+    CHECK(!old.transport.ready());
+}
+
+TEST_CASE("of the protocols that a client offers, HTTP/1.1 is taken (RFC 7301)") {
+    const auto offer = [](Link& link, std::string_view names) {
+        SSL_set_alpn_protos(link.client.ssl.get(),
+                            reinterpret_cast<const unsigned char*>(names.data()),
+                            static_cast<unsigned>(names.size()));
+        return link.shake_hands();
+    };
+    Link link;
+    CHECK(offer(link, "\x02h2\x08http/1.1") == Status::want_read);
+    const unsigned char* selected = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(link.client.ssl.get(), &selected, &size);
+    CHECK(std::string(selected, selected + size) == "http/1.1");
+
+    Link other;
+    CHECK(offer(other, "\x02h2") == Status::broken);
+}
+
+TEST_CASE("what is sent comes through, both ways") {
+    OpenLink link;
+    CHECK(link.client.send(to_bytes("hello")));
+    CHECK(link.receive_text() == "hello");
+    CHECK(link.send("world").size == 5);
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "world");
+    CHECK(link.receive().status == Status::want_read);
+}
+
+TEST_CASE("slices leave in their order, as few records as bytes allow") {
+    OpenLink link;
+    Bytes hello = to_bytes("hello ");
+    Bytes world = to_bytes("world");
+    const iovec slices[] = {{hello.data(), 6}, {nullptr, 0}, {world.data(), 5}};
+    const IoResult result = link.transport.send(slices);
+    CHECK(result.size == 11);
+    CHECK(result.status == Status::done);
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "hello world");
+}
+
+TEST_CASE("200 KiB go to and fro, through small buffers and sockets that are soon full") {
+    OpenLink link;
+    shrink(link.ours);
+    shrink(link.pair.peer.get());
+    link.buffer.resize(1000);
+    const Bytes bytes = pattern(200 * 1024);
+    Bytes waiting;
+    std::size_t full = 0;
+    for (int turn = 0; turn < 100'000 && link.client.received.size() < bytes.size(); ++turn) {
+        link.client.send(bytes);
+        const IoResult in = link.receive();
+        append(waiting, std::span{link.buffer}.first(in.size));
+        const IoResult out = link.send(waiting);
+        if (out.status == Status::want_write || link.transport.has_unsent()) ++full;
+        waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(out.size));
+        link.client.receive(500);  // slower than it sends
+    }
+    CHECK(full > 0);
+    CHECK(link.client.received == bytes);
+    CHECK(waiting.empty());
+    CHECK(!link.transport.has_unsent());
+}
+
+TEST_CASE("a read that fills the buffer says that there may be more: epoll can't see it") {
+    OpenLink link;
+    link.buffer.resize(100);
+    CHECK(link.client.send(pattern(250)));
+    for (const std::size_t size : {100U, 100U}) {
+        const IoResult result = link.receive();
+        CHECK(result.size == size);
+        CHECK(result.status == Status::done);
+    }
+    const IoResult rest = link.receive();
+    CHECK(rest.size == 50);
+    CHECK(rest.status == Status::want_read);
+}
+
+TEST_CASE("a client that does not read makes the server wait, with a bounded amount gathered") {
+    OpenLink link;
+    shrink(link.ours);
+    const Bytes bytes = pattern(1 << 20);
+    const IoResult part = link.send(bytes);
+    CHECK(part.status == Status::want_write);
+    CHECK(part.size > 0);
+    CHECK(part.size < 200'000);
+    CHECK(link.transport.has_unsent());
+    CHECK(link.send(std::span{bytes}.subspan(part.size)).size == 0);
+
+    std::size_t sent = part.size;
+    for (int turn = 0; turn < 10'000 && link.client.received.size() < bytes.size(); ++turn) {
+        link.client.receive(20'000);
+        sent += link.send(std::span{bytes}.subspan(sent)).size;
+    }
+    CHECK(link.client.received == bytes);
+    CHECK(!link.transport.has_unsent());
+}
+
+TEST_CASE("one call sends on while the socket takes it, however much gathers at a time") {
+    OpenLink link;
+    const Bytes bytes = pattern(150'000);
+    const IoResult result = link.send(bytes);
+    CHECK(result.size == bytes.size());
+    CHECK(result.status == Status::done);
+    link.client.receive();
+    CHECK(link.client.received == bytes);
+}
+
+TEST_CASE("what waits is sent by a call with nothing") {
+    OpenLink link;
+    const std::size_t filled = fill(link.ours);
+    CHECK(link.send("hello").size == 5);
+    CHECK(link.transport.has_unsent());
+    CHECK(pull(link.pair.peer.get(), filled).size() == filled);
+    CHECK(link.send("").status == Status::done);
+    CHECK(!link.transport.has_unsent());
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "hello");
+}
+
+TEST_CASE("KeyUpdates of a client that does not read are answered when it does (RFC 8446 §4.6.3)") {
+    OpenLink link;
+    shrink(link.ours);
+    bool wants_write = false;
+    for (int i = 0; i < 20'000 && !wants_write; ++i) {
+        REQUIRE(SSL_key_update(link.client.ssl.get(), SSL_KEY_UPDATE_REQUESTED) == 1);
+        REQUIRE(link.client.handshake());
+        wants_write = link.receive().status == Status::want_write;
+    }
+    CHECK(wants_write);
+    const Bytes bytes = to_bytes("still here");
+    bool echoed = false;
+    for (int turn = 0; turn < 10'000 && !echoed; ++turn) {
+        link.client.receive();
+        link.client.send(bytes);
+        const IoResult in = link.receive();
+        REQUIRE(in.status != Status::broken);
+        if (in.size > 0) link.send(std::span{link.buffer}.first(in.size));
+        echoed = link.client.received == bytes;
+    }
+    CHECK(echoed);
+}
+
+TEST_CASE("our end of stream is told with close_notify (RFC 8446 §6.1)") {
+    OpenLink link;
+    link.send("bye");
+    CHECK(link.transport.shut_down());
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "bye");
+    CHECK(link.client.error == SSL_ERROR_ZERO_RETURN);
+    CHECK(at_end(link.pair.peer.get()));
+
+    CHECK(link.client.send(to_bytes("too late")));
+    const IoResult ignored = link.receive();  // as it came: the caller discards it
+    CHECK(ignored.size > 0);
+    CHECK(ignored.status == Status::want_read);
+    link.pair.peer.reset();
+    CHECK(link.receive().status == Status::ended);
+}
+
+TEST_CASE("our end of stream waits behind what was not sent yet") {
+    OpenLink link;
+    const std::size_t filled = fill(link.ours);
+    link.send("bye");
+    CHECK(!link.transport.shut_down());
+    CHECK(!link.transport.shut_down());
+    CHECK(pull(link.pair.peer.get(), filled).size() == filled);
+    CHECK(link.transport.shut_down());
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "bye");
+    CHECK(link.client.error == SSL_ERROR_ZERO_RETURN);
+}
+
+TEST_CASE("the peer's end of stream is told, with close_notify or without") {
+    OpenLink polite;
+    polite.client.send(to_bytes("bye"));
+    SSL_shutdown(polite.client.ssl.get());
+    const IoResult last = polite.receive();
+    CHECK(last.size == 3);
+    CHECK(last.status == Status::ended);
+
+    OpenLink curt;
+    shutdown(curt.pair.peer.get(), SHUT_WR);
+    CHECK(curt.receive().status == Status::ended);
+
+    Link early;  // in the middle of the handshake
+    early.client.handshake();
+    early.receive();
+    shutdown(early.pair.peer.get(), SHUT_WR);
+    CHECK(early.receive().status == Status::ended);
+    CHECK(!early.transport.ready());
+    CHECK(early.transport.shut_down());
+}
+
+TEST_CASE("a peer that is gone is told from one that has ended") {
+    OpenLink reading;
+    push(reading.ours, "unread");
+    reading.pair.peer.reset();
+    CHECK(reading.receive().status == Status::gone);
+
+    OpenLink sending;
+    sending.pair.peer.reset();
+    CHECK(sending.send("hello").status == Status::gone);  // and no SIGPIPE
+}
+
+TEST_CASE("a client that speaks HTTP is told so, in HTTP") {
+    Link link;
+    push(link.pair.peer.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    CHECK(link.receive().status == Status::broken);
+    CHECK(!link.transport.ready());
+    CHECK(link.transport.shut_down());
+    const std::string answer = pull_text(link.pair.peer.get());
+    CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+    CHECK(answer.ends_with("\r\n\r\nthis port speaks TLS: https:// or wss://\n"));
+    CHECK(at_end(link.pair.peer.get()));
+}
+
+TEST_CASE("what is not TLS breaks the transport, and gets an alert (RFC 8446 §6)") {
+    Link link;
+    push(link.pair.peer.get(), from_hex("16 03 01 00 05 ff ff ff ff ff"));
+    CHECK(link.receive().status == Status::broken);
+    CHECK(link.transport.shut_down());
+    CHECK(to_hex(pull(link.pair.peer.get())).starts_with("15 03 "));
+    CHECK(at_end(link.pair.peer.get()));
+
+    OpenLink open;  // a record that nobody with the keys has made
+    push(open.pair.peer.get(), from_hex("17 03 03 00 11 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d "
+                                        "0e 0f 10"));
+    CHECK(open.receive().status == Status::broken);
+    CHECK(!open.transport.ready());
+    CHECK(open.transport.shut_down());
+    open.client.receive();
+    CHECK(open.client.error == SSL_ERROR_SSL);  // the alert
+}
+
+TEST_CASE("a failure of one connection is no failure of the next (ERR_clear_error(3))") {
+    OpenLink fine;
+    Link broken;
+    push(broken.pair.peer.get(), "garbage, garbage, garbage");
+    CHECK(broken.receive().status == Status::broken);
+    CHECK(ERR_peek_error() == 0);
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);  // as if somebody had left it there
+    CHECK(fine.receive().status == Status::want_read);
+    CHECK(fine.send("hello").status == Status::done);
+}
+
+TEST_CASE("a certificate and its key are read from PEM files") {
+    const PemFiles files;
+    const TlsContext context{files.certificate(), files.key()};
+    CHECK(context.fingerprint() == files.print);
+    Link link{context};
+    CHECK(link.shake_hands() == Status::want_read);
+    CHECK(link.transport.ready());
+}
+
+TEST_CASE("a file that is of no use is named") {
+    const PemFiles files;
+    const PemFiles others;
+    const std::string missing = files.directory / "missing.pem";
+    CHECK(complaint(missing, files.key()).starts_with("cannot use the certificate " + missing));
+    CHECK(complaint(files.certificate(), missing).starts_with("cannot use the key " + missing));
+    CHECK(complaint(files.key(), files.key()).starts_with("cannot use the certificate "));
+    CHECK(complaint(files.certificate(), others.key()) ==
+          "cannot use the key " + others.key() + ": key values mismatch");
+}

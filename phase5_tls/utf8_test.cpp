@@ -1,0 +1,1 @@
+../phase4_control/utf8_test.cpp
