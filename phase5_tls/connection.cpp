@@ -29,13 +29,15 @@ std::uint32_t Connection::interest() const {
 
 void Connection::on_ready(std::uint32_t events, TimePoint now, std::span<std::byte> buffer,
                           Output& output) {
-    const std::uint64_t before = bytes_in_ + (paused_ ? bytes_out_ : 0);
+    const std::uint64_t in = bytes_in_;
+    const std::uint64_t out = bytes_out_;
     if (is_writing() && events & write_needs_) flush();
     if (is_reading() && (events & read_needs_ || has_more_)) receive(buffer, output);
-    if (bytes_in_ + (paused_ ? bytes_out_ : 0) != before) {
+    if (bytes_in_ != in || (paused_ && bytes_out_ != out)) {
         last_heard_ = now;
         pinged_ = TimePoint::max();
     }
+    if (closed_ && bytes_out_ != out) since_ = now;  // it is slow to fetch the rest, but it does
     update(now);
 }
 

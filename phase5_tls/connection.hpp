@@ -92,7 +92,7 @@ private:
     std::uint64_t bytes_in_ = 0;
     std::uint64_t bytes_out_ = 0;
     std::uint64_t messages_seen_ = 0;  // Protocol::received_count() when the message began
-    TimePoint since_;                  // it was accepted; later: all was said
+    TimePoint since_;                  // it was accepted; later: all was said, and some of it taken
     TimePoint last_heard_;
     TimePoint pinged_ = TimePoint::max();         // max: no PING is out
     TimePoint message_began_ = TimePoint::max();  // max: none has

@@ -468,6 +468,20 @@ TEST_CASE("while reading is paused, the deadline of a message stands still") {
     CHECK(link.left() == 40s);
 }
 
+TEST_CASE("after the last word, a peer that still fetches what waits is given more time") {
+    OpenLink link;
+    link.limits.timeouts = {.handshake = 10s, .message = 0s, .ping = 0s, .idle = 0s, .close = 5s};
+    fill(link.ours);
+    push(link.peer, masked_frame(0x88));
+    link.read();
+    CHECK(link.left() == 5s);
+    link.now += 4s;
+    CHECK(link.left() == 1s);
+    pull(link.peer);
+    link.write();
+    CHECK(link.left() == 5s);
+}
+
 TEST_CASE("after quiet comes a PING, after more of it the end (1001)") {
     OpenLink link;
     link.limits.timeouts = {.handshake = 10s, .message = 0s, .ping = 30s, .idle = 20s, .close = 5s};
