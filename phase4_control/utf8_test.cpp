@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "common/test_bytes.hpp"
@@ -143,16 +144,30 @@ TEST_CASE("text may be cut anywhere, within its characters too") {
 }
 
 TEST_CASE("wherever a wrong byte stands between long runs of ASCII, it is found") {
-    for (std::size_t place = 0; place < 200; ++place) {
-        CAPTURE(place);
-        Bytes text(200, std::byte{'a'});
-        text[place] = std::byte{0xFF};
-        CHECK(!is_text(text));
-        text[place] = std::byte{0xC3};
-        CHECK(!is_text(text));
-        if (place + 1 == text.size()) continue;
-        text[place + 1] = std::byte{0xA9};
-        CHECK(is_text(text));
+    for (const char filler : {'a', '0', '\x7F', '\0'})
+        for (std::size_t place = 0; place < 200; ++place) {
+            CAPTURE(place);
+            Bytes text(200, static_cast<std::byte>(filler));
+            for (const unsigned wrong : {0x80U, 0xC3U, 0xFFU}) {
+                text[place] = static_cast<std::byte>(wrong);
+                CHECK(!is_text(text));
+            }
+            text[place] = std::byte{0xC3};
+            if (place + 1 == text.size()) continue;
+            text[place + 1] = std::byte{0xA9};
+            CHECK(is_text(text));
+        }
+}
+
+TEST_CASE("a run of ASCII of any length is read to its end, and no further") {
+    for (std::size_t size = 1; size < 200; ++size) {
+        CAPTURE(size);
+        Bytes text(200, std::byte{0xFF});
+        std::fill_n(text.begin(), size, std::byte{'a'});
+        CHECK(is_text(std::span{text}.first(size)));
+        text[size - 1] = std::byte{0x80};
+        CHECK(!is_text(std::span{text}.first(size)));
+        CHECK(is_text(std::span{text}.first(size - 1)));
     }
 }
 

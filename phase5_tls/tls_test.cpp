@@ -118,11 +118,17 @@ struct PemFiles {
         CHECK(PEM_write_PrivateKey(file, made.key.get(), nullptr, nullptr, 0, nullptr, nullptr) ==
               1);
         std::fclose(file);
+        file = std::fopen(locked_key().c_str(), "w");
+        const unsigned char password[] = {'s', 'e', 'c', 'r', 'e', 't'};
+        CHECK(PEM_write_PrivateKey(file, made.key.get(), EVP_aes_128_cbc(), password,
+                                   sizeof password, nullptr, nullptr) == 1);
+        std::fclose(file);
     }
     ~PemFiles() { std::filesystem::remove_all(directory); }
 
     std::string certificate() const { return directory / "certificate.pem"; }
     std::string key() const { return directory / "key.pem"; }
+    std::string locked_key() const { return directory / "locked.pem"; }
 
     std::filesystem::path directory{};
     std::string print{};
@@ -339,6 +345,23 @@ TEST_CASE("our end of stream waits behind what was not sent yet") {
     CHECK(link.client.error == SSL_ERROR_ZERO_RETURN);
 }
 
+TEST_CASE("close_notify is not lost behind as much as may gather") {
+    OpenLink link;
+    shrink(link.ours);
+    const Bytes bytes = pattern(1 << 20);
+    const std::size_t sent = link.send(bytes).size;
+    bool ended = false;
+    for (int turn = 0; turn < 1000 && !ended; ++turn) {
+        ended = link.transport.shut_down();
+        CHECK(link.transport.has_unsent() == !ended);
+        link.client.receive(10'000);
+    }
+    CHECK(ended);
+    link.client.receive();
+    CHECK(link.client.received.size() == sent);
+    CHECK(link.client.error == SSL_ERROR_ZERO_RETURN);
+}
+
 TEST_CASE("the peer's end of stream is told, with close_notify or without") {
     OpenLink polite;
     polite.client.send(to_bytes("bye"));
@@ -430,4 +453,10 @@ TEST_CASE("a file that is of no use is named") {
     CHECK(complaint(files.key(), files.key()).starts_with("cannot use the certificate "));
     CHECK(complaint(files.certificate(), others.key()) ==
           "cannot use the key " + others.key() + ": key values mismatch");
+}
+
+TEST_CASE("a key with a password is refused: nobody is there to type it") {
+    const PemFiles files;
+    CHECK(complaint(files.certificate(), files.locked_key())
+              .starts_with("cannot use the key " + files.locked_key()));
 }

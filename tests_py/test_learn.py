@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,9 @@ def test_blanking_leaves_all_else(phase: int) -> None:
 def test_blanking_twice_changes_nothing() -> None:
     book = Workbook()
     path = book.reference(3) / "frame.cpp"
-    once = exercises.blanked(path.read_text(), exercises.functions_in(path.read_text(), "frame.cpp"))
+    once = exercises.blanked(
+        path.read_text(), exercises.functions_in(path.read_text(), "frame.cpp")
+    )
     assert exercises.blanked(once, exercises.functions_in(once, "frame.cpp")) == once
 
 
@@ -108,7 +111,9 @@ def test_a_comment_above_no_function_is_told() -> None:
 
 def test_what_a_blank_function_says(tmp_path: Path) -> None:
     source = tmp_path / "blank.cpp"
-    source.write_text('#include "common/todo.hpp"\nint f(int a) {\n    todo("3.1");\n}\nint main() { f(1); }\n')
+    source.write_text(
+        '#include "common/todo.hpp"\nint f(int a) {\n    todo("3.1");\n}\nint main() { f(1); }\n'
+    )
     command = ["g++", "-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     command += ["-Wno-unused-parameter", f"-I{walkthrough.ROOT}", "-o", "blank", "blank.cpp"]
     subprocess.run(command, cwd=tmp_path, check=True)
@@ -308,7 +313,9 @@ def test_reset_keeps_the_old_text(copy: Path, book: Workbook) -> None:
 
 def test_hints_go_deeper(copy: Path, book: Workbook) -> None:
     shown = [learn(copy, "hint", "3.1").text for _ in range(5)]
-    assert [f"hint {level} of 4" in text for level, text in zip((1, 2, 3, 4, 4), shown)] == [True] * 5
+    assert [f"hint {level} of 4" in text for level, text in zip((1, 2, 3, 4, 4), shown)] == [
+        True
+    ] * 5
     assert "payload[" not in shown[0] and "FrameHeader parse_header(" in shown[3]
     assert "hint 4 of 4" in learn(copy, "hint", "3.1", "--again").text
     assert "hint 2 of 4" in learn(copy, "hint", "3.1", "--level", "2").text
@@ -375,7 +382,9 @@ def test_status_ticks_and_unticks(copy: Path, book: Workbook) -> None:
 
 
 def test_a_tick_that_nothing_speaks_for_is_taken_back(copy: Path, book: Workbook) -> None:
-    book.roadmap_file.write_text(book.roadmap_file.read_text().replace("- [ ] **2.1", "- [x] **2.1"))
+    book.roadmap_file.write_text(
+        book.roadmap_file.read_text().replace("- [ ] **2.1", "- [x] **2.1")
+    )
     assert "2.1 unticked" in learn(copy, "status").text
     assert "- [ ] **2.1" in book.roadmap_file.read_text()
 
@@ -427,6 +436,38 @@ def test_phase_0_from_blank_to_passed(copy: Path, book: Workbook) -> None:
     main.write_text(main.read_text().replace("hallo", "hello"))
     screen = learn(copy, "test", "0", "--task", "0.1")
     assert screen.status == 0 and "0.1 ticked in ROADMAP.md" in screen.text
+
+
+def test_watch_tests_at_each_save(copy: Path, book: Workbook) -> None:
+    learn(copy, "start", "0")
+    process = subprocess.Popen(
+        [str(copy / "learn"), "watch", "0", "--task", "0.1"],
+        cwd=copy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+
+    def round_of_it() -> str:
+        text = ""
+        for line in process.stdout:
+            if line.startswith("watching work/phase0"):
+                return text
+            text += line
+        raise AssertionError(f"watch ended: {text}")
+
+    try:
+        assert "✗ 0.1" in round_of_it()
+        main = book.copy(0) / "main.cpp"
+        main.write_text(main.read_text().replace('todo("0.1");', 'std::puts("hello");'))
+        assert "✓ 0.1" in round_of_it()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+        assert process.returncode == 0 and "next  ./learn" in rest
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_server_of_another_language(copy: Path) -> None:

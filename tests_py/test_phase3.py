@@ -207,7 +207,7 @@ def test_wscat(start):
     )
 
 
-@task("3.1")
+@task("3.3")
 def test_python_websockets(start):
     """The library websockets, which masks at random, gets its messages back and closes with 1000."""
     server = start()

@@ -48,6 +48,7 @@ from harness.pace import (
     fill,
     over,
     pace,
+    read_slowly,
     skip_control,
     span,
 )
@@ -512,19 +513,30 @@ def test_close_timeout(run: Run, start):
         server=server,
     )
 
-    def babble() -> None:
+    deadline = Deadline(0.3 + SLACK)
+    while server.descriptors() > before and not deadline.over():
         try:
             clients[1].sock.send(bytes(1000))
         except OSError:
             pass  # it is closed, as it should be
-
-    deadline = Deadline(0.3 + SLACK)
-    while server.descriptors() > before and not deadline.over():
-        babble()
         time.sleep(0.01)
     expect_given_up(
         server, before, 0, "peers that do not end to be closed", "PROTOCOL 16"
     )
+
+
+@task("5.1")
+def test_close_timeout_of_a_slow_reader(connect, start):
+    """A peer that sends CLOSE before it has read, and then reads slowly, still gets all and the CLOSE."""
+    server = start("--close-timeout", span(0.3), "--max-buffered", str(16 * MIB))
+    client = slow_reader(connect(server, narrow=True))
+    client.send_bytes(SMALL.sent * 16, what="32,000 messages", reading=False)
+    client.send_close()
+    read_slowly(client, 0.7)
+    cause = "while the peer takes bytes, it is not to be given up."
+    client.expect_bytes(SMALL.echoes * 16, "PROTOCOL 16", cause, seconds=30)
+    client.expect_close(1000)
+    client.expect_eof()
 
 
 OFF = [word for name in DURATIONS for word in (f"--{name}", "0")]
@@ -609,21 +621,14 @@ def test_bytes_taken_are_life(connect, start):
     before = server.descriptors()
     client = slow_reader(connect(server, narrow=True))
     fill(client, SMALL.sent)
-    took, deadline = 0, Deadline(0.7)
-    while not deadline.over():
-        wait_until(
-            lambda: client.read_more(Deadline(0)) and len(client.inbox) > took + 16384,
-            0.2,
-        )
-        took = len(client.inbox)
-        time.sleep(scaled(0.005))
-        check(
-            server.descriptors() == before + 1,
-            "a peer that takes its bytes slowly to live on",
-            f"the server closed its connection after it had taken {took} bytes",
-            "DESIGN: bytes that the kernel accepts meanwhile count as life",
-            client=client,
-        )
+    read_slowly(client, 0.7)
+    check(
+        server.descriptors() == before + 1,
+        "a peer that takes its bytes slowly to live on",
+        f"the server closed its connection after {len(client.inbox)} bytes",
+        "DESIGN: bytes that the kernel accepts meanwhile count as life",
+        client=client,
+    )
     expect_given_up(server, before, 0.4, "a peer that takes nothing to be closed")
 
 
@@ -1240,7 +1245,10 @@ def test_broken_records(run: Run, dial, start, version, data: bytes):
     )
     client.close()
     expect_given_up(server, before, 0, "the broken connection to be closed")
-    other.echo()
+    for _ in range(
+        2
+    ):  # an error queue that was not cleared shows after the first answer
+        other.echo()
 
 
 @task("5.2")
@@ -1258,7 +1266,10 @@ def test_a_truncated_record(run: Run, dial, start):
     client.end_of_tls()
     client.close()
     expect_given_up(server, before, 0, "the connection to be closed")
-    other.echo()
+    for _ in range(
+        2
+    ):  # an error queue that was not cleared shows after the first answer
+        other.echo()
 
 
 # --- Task 5.2: the wrong port ---------------------------------------------------------------------

@@ -83,7 +83,9 @@ def paste(copy: Path, text: str) -> None:
 
 def boxes(copy: Path) -> tuple[list[str], list[str]]:
     """The tasks that are ticked in ROADMAP.md, and those that are not."""
-    found = re.findall(r"^- \[([ x])\] (?:⊕ )?\*\*(\d\.\d) ", (copy / "ROADMAP.md").read_text(), re.M)
+    found = re.findall(
+        r"^- \[([ x])\] (?:⊕ )?\*\*(\d\.\d) ", (copy / "ROADMAP.md").read_text(), re.M
+    )
     return [n for mark, n in found if mark == "x"], [n for mark, n in found if mark == " "]
 
 

@@ -99,7 +99,7 @@ class Session:
         directory: Path,
         environment: dict[str, str],
         replace: dict[str, str],
-        seconds: float = 20,
+        seconds: float = 60,
         patience: float = 3,
     ) -> None:
         self.replace = replace

@@ -143,3 +143,14 @@ def fill(
             break
     client._step(f"sent {sent} bytes without reading, until no more were taken")
     return sent
+
+
+def read_slowly(client: Client, seconds: float) -> None:
+    """Take in a few kilobytes every few milliseconds, and at least that much each time if it comes."""
+    deadline = Deadline(seconds)
+    while not deadline.over() and not client.ended and not client.reset:
+        wanted = len(client.inbox) + 16384
+        soon = Deadline(0.05)
+        while len(client.inbox) < wanted and client.read_more(soon):
+            pass
+        time.sleep(scaled(0.005))
