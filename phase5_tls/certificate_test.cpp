@@ -7,7 +7,7 @@
 
 #include <array>
 #include <ctime>
-#include <regex>
+#include <string>
 
 namespace {
 
@@ -81,7 +81,7 @@ TEST_CASE("each has its own positive number (RFC 5280 §4.1.2.2)") {
 TEST_CASE("a fingerprint is SHA-256 over the DER form, as browsers show it") {
     const Certificate certificate = make_self_signed_certificate();
     const std::string text = fingerprint(*certificate.x509);
-    CHECK(std::regex_match(text, std::regex{"([0-9A-F]{2}:){31}[0-9A-F]{2}"}));
+    CHECK(text.size() == 32 * 3 - 1);
 
     unsigned char* der = nullptr;
     const int size = i2d_X509(certificate.x509.get(), &der);

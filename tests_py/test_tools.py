@@ -13,7 +13,7 @@ import pytest
 
 from harness import frames, http
 from harness.certificates import Files, issue
-from harness.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT, UNMASKED
+from harness.frames import BINARY, CONTINUATION, PING, TEXT, UNMASKED
 
 ROOT = Path(__file__).resolve().parent.parent
 

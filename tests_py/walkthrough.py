@@ -124,13 +124,13 @@ def walk(copy: Path, until: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--until", type=int, default=5, help="the last phase to finish")
-    parser.add_argument("--keep", type=Path, help="walk in this (empty) directory, and leave it")
+    parser.add_argument("--keep", type=Path, help="walk in this directory, or walk on there")
     options = parser.parse_args()
-    screen: Screen | None = None
     with tempfile.TemporaryDirectory() as directory:
         copy = options.keep or Path(directory)
         copy.mkdir(exist_ok=True)
-        fresh_copy(copy)
+        if not (copy / "learn").exists():
+            fresh_copy(copy)
         try:
             walk(copy, options.until)
         except Lost as lost:

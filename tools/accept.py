@@ -119,6 +119,43 @@ def _example() -> str:
     return http.request(target="/chat").decode()
 
 
+def _judge_key(key: str, got: str | None, quiet: bool) -> bool:
+    problem = key_problem(key)
+    right = problem is None
+    if quiet:
+        if right:
+            say(accept_value(key))
+        return right
+    _say_steps(key)
+    if problem:
+        say(f"{bad('✗')} a server must refuse this key: {problem} {dim('(RFC 6455 §4.2.1, 5)')}")
+    if got is not None:
+        right = _say_comparison(key, got) and right
+    next_step(("./learn accept --example | ./learn accept", "a whole request"))
+    return right
+
+
+def _judge_request(got: str | None, quiet: bool) -> bool:
+    data = _read()
+    if not data.strip():
+        why = "there is no request on standard input, and no key"
+        raise click.UsageError(f"{why}: try {_EXAMPLE}")
+    if quiet:
+        head, found = judge(data)
+        status = _status(found)
+    else:
+        head, status = _say_request(data)
+    right, keys = status == 101, head.values("Sec-WebSocket-Key")
+    if quiet and right:
+        say(accept_value(keys[0]))
+    if quiet:
+        return right
+    if got is not None and keys:
+        right = _say_comparison(keys[0], got) and right
+    next_step(_next_for_request(head, status))
+    return right
+
+
 @click.command()
 @click.argument("key", required=False)
 @click.option(
@@ -142,39 +179,10 @@ def accept(key: str | None, got: str | None, quiet: bool, example: bool) -> None
     """
     if example:
         sys.stdout.write(_example())
-        return
-    head, status, step = (
-        Head(),
-        101,
-        ("./learn accept --example | ./learn accept", "a whole request"),
-    )
-    if key is None:
-        data = _read()
-        if not data.strip():
-            raise click.UsageError(
-                f"there is no request on standard input, and no key: try {_EXAMPLE}"
-            )
-        if not quiet:
-            head, status = _say_request(data)
-            step = _next_for_request(head, status)
-        else:
-            head, found = judge(data)
-            status = _status(found)
-        key = (head.values("Sec-WebSocket-Key") or [""])[0]
-    elif not quiet:
-        _say_steps(key)
-        if problem := key_problem(key):
-            say(
-                f"{bad('✗')} a server must refuse this key: {problem} {dim('(RFC 6455 §4.2.1, 5)')}"
-            )
-    right = status == 101 and not key_problem(key)
-    if quiet and right:
-        say(accept_value(key))
-    if got is not None and key and not quiet:
-        right = _say_comparison(key, got) and right
-    if not quiet:
-        next_step(step)
-    sys.exit(0 if right else 1)
+    elif key is not None:
+        sys.exit(0 if _judge_key(key, got, quiet) else 1)
+    else:
+        sys.exit(0 if _judge_request(got, quiet) else 1)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,12 @@ def library_server() -> Iterator[str]:
     started, ports, stop = threading.Event(), [], asyncio.Event()
 
     async def echo(socket) -> None:
-        with suppress(websockets.ConnectionClosed):
+        with suppress(websockets.ConnectionClosed):  # type: ignore[attr-defined]
             async for message in socket:
                 await socket.send(message)
 
     async def serve() -> None:
-        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+        async with websockets.serve(echo, "127.0.0.1", 0) as server:  # type: ignore[attr-defined]
             ports.append(server.sockets[0].getsockname()[1])
             started.set()
             await stop.wait()

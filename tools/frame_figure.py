@@ -118,7 +118,7 @@ def _fields(seen: Seen, paint: Callable[[str], Paint | None]) -> list[Field]:
     fields = [Field("FIN", first[0], paint=paint("FIN"))]
     fields += [Field(f"RSV{n}", first[n], paint=paint(f"RSV{n}")) for n in (1, 2, 3)]
     name = "CONT." if seen.opcode == 0 else seen.name if len(seen.name) < 8 else "?"
-    notes = (f"0x{seen.opcode:X}", name)
+    notes: tuple[str, ...] = (f"0x{seen.opcode:X}", name)
     fields.append(Field("opcode", first[4:], notes, paint=paint("opcode")))
     if seen.short is None:
         return fields

@@ -50,20 +50,26 @@ def choose(phase: int, command: str | None) -> tuple[Target, str]:
         return Target(phase, False, tuple(shlex.split(command)), Path.cwd()), command
     book = Workbook()
     if book.is_started(phase):
-        from tools.build import build, explain
-
-        built = build(book, f"phase{phase}")
-        if not built.ok:
-            raise NotBuilt(
-                "\n".join(["it does not compile", *explain(built.output)]), f"./learn test {phase}"
-            )
-        program = f"work/build/phase{phase}"
-        return Target(phase, False, (program,), ROOT), program
-    program = ROOT / f"phase{phase}"
-    if not os.access(program, os.X_OK):
+        return _built(book, phase)
+    if not os.access(ROOT / f"phase{phase}", os.X_OK):
         why = f"./phase{phase} is not built, and work/phase{phase} is not there"
         raise NotBuilt(why, f"make phase{phase}", f"./learn start {phase}")
     return Target(phase, False, (f"./phase{phase}",), ROOT), f"./phase{phase}, the reference"
+
+
+def _built(book: Workbook, phase: int) -> tuple[Target, str]:
+    """What the learner wrote."""
+    from tools import screen
+    from tools.build import build, explain
+
+    if screen.on_terminal():
+        screen.say(f"building work/phase{phase} …", "dim")
+    built = build(book, f"phase{phase}")
+    if not built.ok:
+        why = "\n".join(["it does not compile", *explain(built.output)])
+        raise NotBuilt(why, f"./learn test {phase}")
+    program = f"work/build/phase{phase}"
+    return Target(phase, False, (program,), ROOT), program
 
 
 def over_tls(target: Target) -> Target:
@@ -78,7 +84,8 @@ def why_no_strace() -> str | None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return None
-    return (result.stderr.strip().splitlines() or ["strace does not work here"])[-1]
+    said = result.stderr.strip().splitlines() or ["it does not work here"]
+    return said[-1].removeprefix("strace: ")
 
 
 @dataclass
@@ -131,6 +138,8 @@ class Session:
         except BaseException as error:
             _note_fate(error)
             self._run.clean_up()
+            if isinstance(error, CheckFailed) and error.server:  # it is not known to the run
+                error.server.stderr_file.unlink(missing_ok=True)
             raise
         return self
 

@@ -6,12 +6,18 @@ import os
 import shlex
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from tools.ink import bad, bold, dim, good, next_step, plural, say, warn
 from tools.params import PHASE
 from tools.screen import on_terminal
+
+if TYPE_CHECKING:
+    from tools.review_parts import Check, Outcome, Subject
+
+Done = list[tuple["Check", "Outcome"]]
 
 ITEMS = {
     1: "Is every socket non-blocking?",
@@ -25,20 +31,23 @@ ITEMS = {
 }
 
 
-def _checks() -> list:
+def _checks() -> list[Check]:
     from tools import review_calls, review_wire
 
     return sorted(review_calls.CHECKS + review_wire.CHECKS, key=lambda check: check.item)
 
 
-def _say_failure(check, outcome, phase: int, own: bool) -> None:
+def _say_failure(check: Check, outcome: Outcome, phase: int, own: bool) -> None:
     """What was measured, why, where to look, whom to ask."""
+    if outcome.task:
+        say(f"        {outcome.measured}: ./learn hint {outcome.task}")
+        return
     rows = [("measured", outcome.measured)]
     rows += [("likely cause", outcome.cause)] if outcome.cause else []
     where = check.help.where + (f" ({check.help.file})" if own and check.help.file else "")
     rows += [
         ("look at", where),
-        ("ask", f"./learn hint {outcome.task or check.help.task_in(phase)}"),
+        ("ask", f"./learn hint {check.help.task_in(phase)}"),
     ]
     for label, text in rows:
         say(f"        {dim(f'{label:<13}')} {text}")
@@ -46,7 +55,7 @@ def _say_failure(check, outcome, phase: int, own: bool) -> None:
         say(f"        {'':<13} {dim(line)}")
 
 
-def _say_outcome(check, outcome, phase: int, own: bool) -> None:
+def _say_outcome(check: Check, outcome: Outcome, phase: int, own: bool) -> None:
     if outcome.state == "failed":
         say(f"    {bad('✗')} {bold(check.name)}")
         _say_failure(check, outcome, phase, own)
@@ -71,8 +80,9 @@ class _Progress:
             click.echo("\r\033[K", nl=False)
 
 
-def _measure(subject, items: tuple[int, ...], own: bool) -> list[tuple]:
-    progress, done, last, absent = _Progress(), [], 0, ""
+def _measure(subject: Subject, items: tuple[int, ...], own: bool) -> Done:
+    progress, last, absent = _Progress(), 0, ""
+    done: Done = []
     for check in _checks():
         if items and check.item not in items:
             continue
@@ -98,7 +108,7 @@ def _verdict(states: list[str]) -> str:
     return "not in this phase"
 
 
-def _say_summary(done: list[tuple], took: float) -> None:
+def _say_summary(done: Done, took: float) -> None:
     by_item: dict[int, list[str]] = {}
     for check, outcome in done:
         by_item.setdefault(check.item, []).append(outcome.state)
@@ -113,7 +123,7 @@ def _say_summary(done: list[tuple], took: float) -> None:
     say(f"{plural(len(verdicts), 'item')}: {', '.join(counts)}   {dim(f'{took:.1f} s')}")
 
 
-def _next(done: list[tuple], phase: int, server: str | None) -> None:
+def _next(done: Done, phase: int, server: str | None) -> None:
     option = f" --server {shlex.quote(server)}" if server else ""
     failed = [(check, outcome) for check, outcome in done if outcome.state == "failed"]
     if failed:
@@ -128,7 +138,10 @@ def _next(done: list[tuple], phase: int, server: str | None) -> None:
             if phase < 5
             else ("./learn status", "where you are")
         )
-    next_step(*(typed if server else (typed, why) for typed, why in steps))
+    if server:  # such commands are long: a column for what they do would be far to the right
+        next_step(*[typed for typed, _ in steps])
+    else:
+        next_step(*steps)
 
 
 def _set_deadlines() -> None:
@@ -138,6 +151,40 @@ def _set_deadlines() -> None:
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     scale = float(os.environ.get("WS_DEADLINE_SCALE", max(1.0, min(busy, 5.0))))
     deadlines.set_scale(scale / 2)
+
+
+def _try_out(subject: Subject, server: str | None) -> None:
+    """A server that does not start, or lacks the first thing that it must do, can't be reviewed."""
+    from tools.live import fate_of
+    from tools.review_parts import exchange
+    from tools.screen import stop
+    from harness.failures import CheckFailed
+
+    started = False
+    test = f"./learn test {subject.phase}" + (f" --server {shlex.quote(server)}" if server else "")
+    try:
+        with subject.start() as session:
+            started = True
+            for tls in subject.ports:
+                exchange(session.connect(tls=tls), subject.phase, "hello")
+    except CheckFailed as failure:
+        fate = fate_of(failure)
+        if fate and fate.todo:
+            stop(
+                f"task {fate.todo} is not written yet: there is nothing to review",
+                f"./learn hint {fate.todo}",
+            )
+        if not started or fate and fate.ending:
+            told = "\n".join(
+                [
+                    f"expected {failure.expected}, but {failure.but}",
+                    *(fate.stderr[-4:] if fate else []),
+                ]
+            )
+            ended = f"the server {fate.ending}; " if fate and fate.ending else ""
+            stop(f"{ended}{told}", test)
+    except OSError as error:
+        stop(f"it can't be started: {error}", test)
 
 
 @click.command()
@@ -176,19 +223,20 @@ def review(phase: int, server: str | None, items: tuple[int, ...]) -> None:
     from tools.live import NotBuilt, choose, why_no_strace
     from tools.review_parts import Subject
 
-    began = time.monotonic()
     try:
         target, name = choose(phase, server)
     except NotBuilt as missing:
         stop(str(missing), *missing.steps)
+    began = time.monotonic()
     no_strace = why_no_strace()
     _set_deadlines()
     say(f"{bold(f'Review of phase {phase}')}: {name}")
     if no_strace:
         say(warn(f"strace may not trace here ({no_strace}): what needs it is not measured"))
     say()
-    own = server is None
-    done = _measure(Subject(target, no_strace and f"strace: {no_strace}"), items, own)
+    subject = Subject(target, no_strace and f"strace: {no_strace}")
+    _try_out(subject, server)
+    done = _measure(subject, items, own=server is None)
     _say_summary(done, time.monotonic() - began)
     _next(done, phase, server)
     sys.exit(any(outcome.state == "failed" for _, outcome in done))

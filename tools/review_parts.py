@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from tools.live import Client, Session, Target, fate_of, over_tls
 from tools.syscalls import ACCEPTS, READS, WAITS, WRITES, Call
@@ -231,9 +232,8 @@ def _profile(
 
 def listening_inodes(server: Server) -> tuple[set[str], set[str]]:
     """The inodes of TCP sockets that listen, and of all others, as /proc/PID/net tells."""
-    from pathlib import Path
-
-    listening, others = set(), set()
+    listening: set[str] = set()
+    others: set[str] = set()
     for name in ("tcp", "tcp6"):
         table = Path(f"/proc/{server.pid}/net/{name}")
         for line in table.read_text().splitlines()[1:] if table.exists() else []:

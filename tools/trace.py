@@ -9,13 +9,21 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from tools.ink import bad, bold, dim, good, next_step, plural, say, warn
 from tools.params import PHASE
 
+if TYPE_CHECKING:
+    from tools.live import Session, Target
+    from tools.trace_reader import Note
+    from harness.failures import CheckFailed
+
+_BY_HAND = "network,epoll_wait,epoll_ctl,read,write,close"
 _SHOWN = 12  # calls of a step; of more, the first two of each sort
 
 
@@ -31,7 +39,7 @@ def _shorten(text: str, width: int = 96) -> str:
     return text if len(text) <= width else text[: width - 24] + " … " + text[-21:]
 
 
-def _say_note(note) -> None:
+def _say_note(note: Note) -> None:
     from tools.trace_reader import BAD, GOOD
 
     mark = {GOOD: good("✓"), BAD: bad("✗")}.get(note.mark, " ")
@@ -40,7 +48,7 @@ def _say_note(note) -> None:
         say(f"      {mark if not index else ' '} {dim(line) if note.mark != BAD else bad(line)}")
 
 
-def _say_notes(notes: list) -> None:
+def _say_notes(notes: list[Note]) -> None:
     """All of a few; of many, the first two of each sort."""
     if len(notes) <= _SHOWN:
         for note in notes:
@@ -62,16 +70,16 @@ def _say_notes(notes: list) -> None:
 class _Story:
     """The steps of a conversation, each with the calls that the server answers it with."""
 
-    def __init__(self, session, phase: int) -> None:
+    def __init__(self, session: Session, phase: int) -> None:
         from tools.trace_reader import Reader
         from tools.trace_talks import Talk
 
         self.session, self.phase = session, phase
         self.reader = Reader()
         self.talk = Talk(session, phase, self.reader)
-        self.notes: list = []
+        self.notes: list[Note] = []
 
-    def take(self) -> list:
+    def take(self) -> list[Note]:
         for number, client in enumerate(self.talk.clients, 1):
             with suppress(OSError):  # it may be gone
                 self.reader.introduce(client.sock.getsockname()[1], f"client {number}")
@@ -84,7 +92,7 @@ class _Story:
         say(bold("it starts"))
         _say_notes(self.take())
 
-    def step(self, title: str, action) -> None:
+    def step(self, title: str, action: Callable[[], object]) -> None:
         say()
         say(bold(title))
         action()
@@ -185,6 +193,42 @@ def _trace_hello(command: list[str]) -> None:
     say(f"  stdout: {result.stdout.strip()}")
 
 
+def _say_break(failure: CheckFailed, again: str) -> None:
+    """The conversation broke off: where, why, and what the server said last."""
+    from tools.live import fate_of
+
+    fate = fate_of(failure)
+    told = f"expected {failure.expected}, but {failure.but}"
+    say(f"\n{bad('✗')} the conversation broke off: {told}")
+    if failure.cause:
+        say(f"  likely cause: {failure.cause}")
+    for line in fate.stderr[-4:] if fate else []:
+        say(f"  {line}")
+    next_step(f"./learn hint {fate.todo}" if fate and fate.todo else again)
+
+
+def _follow(target: Target, again: str) -> None:
+    from tools.live import Session
+    from harness.failures import CheckFailed
+
+    flags = ["--max-buffered", "32768"] if target.phase > 2 else []
+    flags += ["--ping-interval", "0.6"] if target.phase == 5 else []
+    quiet = True
+    try:
+        with Session(target, *flags, traced=True) as session:
+            story = _Story(session, target.phase)
+            story.start()
+            for number, (title, action) in enumerate(story.talk.steps()):
+                story.step(title, action)
+                if number == 1:
+                    quiet = story.silence()
+            _say_bill(story, quiet)
+            story.stop()
+    except CheckFailed as failure:
+        _say_break(failure, again)
+        sys.exit(1)
+
+
 @click.command()
 @click.argument("phase", type=PHASE)
 @click.option(
@@ -206,10 +250,8 @@ def trace(phase: int, server: str | None) -> None:
       ./learn trace 3 --server "python3 mine.py"
       ./learn trace 5 | less                             the handshake of TLS, records, timers
     """
+    from tools.live import NotBuilt, choose, why_no_strace
     from tools.screen import stop
-
-    from tools.live import NotBuilt, Session, choose, fate_of, why_no_strace
-    from harness.failures import CheckFailed
 
     if why := why_no_strace():
         stop(f"strace: {why}", "./learn doctor")
@@ -217,46 +259,16 @@ def trace(phase: int, server: str | None) -> None:
         target, name = choose(phase, server)
     except NotBuilt as missing:
         stop(str(missing), *missing.steps)
-    again = f"./learn review {phase}" + (f" --server {shlex.quote(server)}" if server else "")
     if phase == 0:
         _trace_hello(list(target.command))
         next_step("./learn start 1")
         return
+    again = f"./learn review {phase}" + (f" --server {shlex.quote(server)}" if server else "")
+    typed = " ".join(target.command)
     say(f"{bold(f'Trace of phase {phase}')}: {name}")
-    say(
-        dim(
-            f"by hand: strace -f -e trace=network,epoll_wait,epoll_ctl,read,write,close -s 200 {' '.join(target.command)}"
-        )
-    )
+    say(dim(f"by hand: strace -f -e trace={_BY_HAND} -s 200 {typed}"))
     say()
-    flags = ["--max-buffered", "32768"] if phase > 2 else []
-    flags += ["--ping-interval", "0.6"] if phase == 5 else []
-    try:
-        with Session(target, *flags, traced=True) as session:
-            story = _Story(session, phase)
-            story.start()
-            quiet = True
-            for number, (title, action) in enumerate(story.talk.steps()):
-                story.step(title, action)
-                if number == 1:
-                    quiet = story.silence()
-            _say_bill(story, quiet)
-            story.stop()
-    except CheckFailed as failure:
-        fate = fate_of(failure)
-        say()
-        say(
-            f"{bad('✗')} the conversation broke off: expected {failure.expected}, but {failure.but}"
-        )
-        if failure.cause:
-            say(f"  likely cause: {failure.cause}")
-        for line in fate.stderr[-4:] if fate else []:
-            say(f"  {line}")
-        if fate and fate.todo:
-            next_step(f"./learn hint {fate.todo}")
-        else:
-            next_step(again)
-        sys.exit(1)
+    _follow(target, again)
     next_step((again, "the whole checklist"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tools.syscalls import ACCEPTS, READS, WAITS, WRITES, Call, peer_port
@@ -60,8 +61,8 @@ class Reader:
         ):
             if call.name in names:
                 return method(call)
-        method = getattr(self, f"_{call.name}", None)
-        return method(call) if method else None
+        other: Callable[[Call], Note | None] | None = getattr(self, f"_{call.name}", None)
+        return other(call) if other else None
 
     # --- at the start -----------------------------------------------------------------------
 

@@ -107,6 +107,8 @@ class Client(Connection):
         why = (
             diagnose.frame(wanted, frame, self.sent) if frame.opcode == CLOSE else None
         )
+        if cause and not frame.payload:
+            why = cause
         reason = frame.payload[2:] if frame.opcode == CLOSE and code else b""
         raw = frames.encode_close(code, reason, mask=frames.UNMASKED)
         drawn = frames.draw_difference(raw, frame.raw) + ["", *frames.draw(frame.raw)]
@@ -292,7 +294,8 @@ class Client(Connection):
         """The closing handshake, from our side."""
         self.send_close(code)
         self.expect_close(
-            code, cause="a CLOSE is answered with a CLOSE, before the connection ends."
+            code,
+            cause="a CLOSE is answered with its own code. Was it taken for a wrong one (§7.4)?",
         )
         self.expect_eof(
             "RFC 6455 §7.1.1", "the server closes the TCP connection first."

@@ -274,7 +274,9 @@ class Connection:
             but = f"the server ended the connection{have}"
         else:
             but = f"nothing more came within {deadline.seconds:.0f} s{have}"
-            cause = cause or diagnose.silence(self.sent, self.pieces)
+            cause = cause or diagnose.silence(
+                self.sent, self.pieces, bytes(self.inbox[:10]), len(self.inbox)
+            )
         self.fail(
             expected,
             but,

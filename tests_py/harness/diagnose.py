@@ -113,10 +113,9 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
 
 
 def payload(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
-    return (
-        masking(expected, received, sent)
-        or state(expected, received, sent)
-        or stream(expected, received)
+    found = masking(expected, received, sent) or state(expected, received, sent)
+    return found or (
+        stream(expected, received) if len(received) != len(expected) else None
     )
 
 
@@ -193,11 +192,14 @@ def close(expected: bytes, received: bytes) -> str | None:
     return None
 
 
-def silence(sent: list[Frame], pieces: int) -> str | None:
+def silence(sent: list[Frame], pieces: int, head: bytes, size: int) -> str | None:
     """Why nothing more came: the server probably still waits for bytes that it has."""
     if not sent:
         return None
     last = sent[-1]
+    width = {126: 2, 127: 8}.get(head[1] & 0x7F, 0) if len(head) > 1 else 0
+    if width and int.from_bytes(head[2 : 2 + width], "little") == size - 2 - width:
+        return "the length of the server's own frame is in host byte order: the most significant byte goes first (§5.2)."
     if last.raw and last.length_form == 16 and len(last.payload) % 257:
         return "the server may still be waiting: was the 16-bit length read in network byte order (most significant byte first, §5.2)?"
     if last.raw and last.length_form == 64:
