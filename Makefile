@@ -27,10 +27,10 @@ helpers = $(filter-out common/unit_tests_main.cpp,$(call sources,common))
 
 # Those that are here: an exported phase is alone.
 PHASES  = $(sort $(foreach path,$(wildcard phase[0-9]_*),$(firstword $(subst _, ,$(path)))))
-UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(filter-out phase0,$(PHASES)))
-FORMATTED  = $(shell find common phase*_* -name '*.[ch]pp' -type f)
+UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(wildcard bench) $(filter-out phase0,$(PHASES)))
+FORMATTED  = $(shell find common phase*_* $(wildcard bench) -name '*.[ch]pp' -type f)
 
-.PHONY: all $(PHASES) unit check check-stages check-python setup diff export format lint help clean
+.PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky setup diff export bench count format lint help clean
 all: $(PHASES)
 
 # One rule for all phases: everything in the phase's directory, and common/.
@@ -53,12 +53,33 @@ $(BUILD)/%.o: %.cpp
 	$(COMPILE) -c -o $@ $<
 -include $(shell find build -name '*.d' 2>/dev/null)
 
+# make bench              about 10 minutes; QUICK=1: less than one
+# make bench FLAGS='--peer NAME="COMMAND --port {port}"'      beside a server built elsewhere
+# make count              system calls a message
+bench_objects = $(call objects,$(patsubst %,bench/%.cpp,$(1)) $(helpers))
+bench: phase5 $(BUILD)/bench/load $(BUILD)/bench/raw_echo
+	$(PYTHON) -m bench.run $(if $(QUICK),--quick) $(FLAGS)
+count: phase5 $(BUILD)/bench/load $(BUILD)/bench/raw_echo
+	$(PYTHON) -m bench.count
+$(BUILD)/bench/load: $(call bench_objects,load client generator process script stream)
+	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/bench/raw_echo: $(call bench_objects,raw_echo)
+	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/bench_unit_tests: $(call bench_objects,script) \
+    $(call objects,$(call tests,bench) common/unit_tests_main.cpp)
+	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+# websocketpp is no C++20.
+$(BUILD)/bench/peers/%: bench/peers/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 $(CXXFLAGS) -o $@ $< -pthread -Wl,--as-needed -lwebsockets
+
 setup:
 	tools/setup
 
 # All that must hold. The servers run with sanitizers; each suite also on the phases after its own.
 check: check-stages
 	$(MAKE) SANITIZED=1 unit
+	$(MAKE) $(PHASES)
 	$(MAKE) SANITIZED=1 $(patsubst %,build/sanitized/%,$(PHASES))
 	$(MAKE) check-python
 
@@ -66,7 +87,23 @@ unit: $(UNIT_TESTS)
 	@for tests in $^; do echo "$$tests" && $$tests --minimal || exit 1; done
 
 check-python:
-	$(PYTEST) tests_py -q -n 2 --build build/sanitized --later
+	$(PYTEST) $(wildcard tests_py/test_phase*.py) -q -n 2 --build build/sanitized --later
+	$(PYTEST) $(filter-out tests_py/test_phase%,$(wildcard tests_py/test_*.py)) -q -n 2
+
+# The tests are tested: each task blanked alone, each bug of the zoo, and the whole way from an empty
+# work/ to the last box.
+check-teaching: $(PHASES)
+	$(PYTHON) -m tools.check_exercises
+	$(PYTHON) -m tools.zoo check
+	$(PYTHON) tests_py/walkthrough.py
+
+# The suites, again and again with both cores busy: there must be no false alarm.
+MINUTES ?= 10
+check-flaky: $(PHASES)
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); rounds=0; \
+	while [ $$(date +%s) -lt $$end ]; do \
+	    $(PYTEST) $(wildcard tests_py/test_phase*.py) -q -n 4 || exit 1; rounds=$$((rounds + 1)); \
+	done; echo "$$rounds rounds in $(MINUTES) minutes, no false alarm"
 
 check-stages:
 	$(PYTHON) -m tools.stages check
@@ -88,11 +125,11 @@ compile_commands.json: Makefile
 # Real files only: clang-format would put a copy in place of a link.
 format:
 	clang-format -i $(FORMATTED)
-	black --quiet --line-length 100 tests_py tools
+	black --quiet --line-length 100 tests_py tools $(wildcard bench)
 
 lint:
 	clang-format --dry-run --Werror $(FORMATTED)
-	clang-tidy --quiet $(filter %.cpp,$(FORMATTED)) -- -std=c++20 -I.
+	clang-tidy --quiet $(filter-out bench/peers/%,$(filter %.cpp,$(FORMATTED))) -- -std=c++20 -I.
 
 help:
 	@echo 'make phase3 && ./phase3     build and run a phase'
@@ -100,9 +137,12 @@ help:
 	@echo 'make setup                  install what is missing'
 	@echo 'make check                  every test'
 	@echo 'make unit                   the unit tests alone'
+	@echo 'make check-teaching         that the tests and exercises do what they say'
+	@echo 'make check-flaky MINUTES=60 that the suites raise no false alarm'
 	@echo 'make check-stages           that each phase builds on the one before'
 	@echo 'make diff PHASE=3           what phase 3 adds'
 	@echo 'make export PHASE=3 DIR=…   phase 3 as plain files that build by themselves'
+	@echo 'make bench, make count      speed beside others (QUICK=1: a minute); system calls'
 	@echo 'make compile_commands.json  for editors'
 	@echo 'make format, make lint      clang-format and black; clang-tidy'
 

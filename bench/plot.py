@@ -101,7 +101,7 @@ def curve(
     path: Path,
 ) -> Path:
     """Both axes logarithmic; each line is named at its end."""
-    left, top, width, height = 60, 50, 520, 330
+    left, top, width, height = 72, 50, 520, 330
     svg = Svg(left + width + 130, top + height + 60, title)
     places = [int(case.name.partition("=")[2]) for case in cases]
     lines = {

@@ -19,7 +19,9 @@
 
 namespace {
 
-constexpr std::size_t buffer_size = 512 * 1024;
+// Where the kernel copies to matters: an address 16 or 32 bytes after a multiple of 64, as malloc
+// may give it, costs up to half as much again on some processors (AMD's, for `rep movsb`).
+struct alignas(4096) Buffer : std::array<std::byte, 512 * 1024> {};
 
 void set_option(int fd, int level, int option) {
     const int on = 1;
@@ -92,10 +94,10 @@ private:
 
     /// Returns false when the connection is over; resume() does the same.
     bool echo(Connection& connection) {
-        const ssize_t size = recv(connection.fd.get(), buffer_.data(), buffer_.size(), 0);
+        const ssize_t size = recv(connection.fd.get(), buffer_->data(), buffer_->size(), 0);
         if (size < 0) return is_transient(errno);
         if (size == 0) return false;
-        const auto received = std::span{buffer_}.first(static_cast<std::size_t>(size));
+        const auto received = std::span{*buffer_}.first(static_cast<std::size_t>(size));
         const ssize_t sent = send_some(connection, received);
         if (sent < 0) return false;
         if (sent == size) return true;
@@ -117,7 +119,7 @@ private:
 
     UniqueFd listener_;
     UniqueFd epoll_{check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
-    std::vector<std::byte> buffer_ = std::vector<std::byte>(buffer_size);
+    const std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
 };
 
 }  // namespace

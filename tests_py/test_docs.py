@@ -41,9 +41,7 @@ def executables(config: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workplace(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def workplace(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository, with the executables: what the blocks do to it harms nobody."""
     ignored = shutil.ignore_patterns(
         ".git",
@@ -150,9 +148,7 @@ def test_lesson(path: Path, workplace: Path, tmp_path: Path, known_verbs: set[st
         try:
             for block in docs.blocks(text):
                 for step in docs.steps(block) if block.language == "sh" else []:
-                    if (
-                        verb := learn_verb(step.command)
-                    ) is None or verb in known_verbs:
+                    if (verb := learn_verb(step.command)) is None or verb in known_verbs:
                         shell.run(Step(step.line, affordable(step.command), step.shown))
             end = text.count("\n")
             shell.run(Step(end, "jobs -r; wait  # is a server left running?", ()))
@@ -177,9 +173,7 @@ def test_readme(workplace: Path, tmp_path: Path):
     with session(workplace, tmp_path) as shell:
         for line, command in commands:
             command = affordable(command.partition("  #")[0].strip())
-            command = re.sub(
-                r"&& (?=\./phase)", "&& timeout --preserve-status 0.5 ", command
-            )
+            command = re.sub(r"&& (?=\./phase)", "&& timeout --preserve-status 0.5 ", command)
             try:
                 told = f"{{ {command}; }} >told 2>&1 || {{ cat told; false; }}"
                 shell.run(Step(line, told, ()))
@@ -220,9 +214,7 @@ def test_every_task_has_its_place(path: Path):
         assert f"--task {task}" in text, f"task {task}: no command that checks it"
     suites = "".join(p.read_text("utf-8") for p in TOP.glob("tests_py/test_*.py"))
     for test in re.findall(r"`(test_\w+)`", text):
-        assert (
-            f"def {test}(" in suites
-        ), f"{name(path)} names {test}, which does not exist"
+        assert f"def {test}(" in suites, f"{name(path)} names {test}, which does not exist"
     for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
         assert (path.parent / link).exists(), f"{name(path)}: a dead link to {link}"
 
@@ -235,7 +227,7 @@ def outcome(workplace: Path, tmp_path: Path, text: str) -> str:
     (block,) = docs.blocks(f"```sh\n{text}\n```\n")
     try:
         with session(workplace, tmp_path) as shell:
-            shell.seconds, shell.patience = 1.5, 0.5
+            shell.seconds, shell.patience = 1, 0.3
             for step in docs.steps(block):
                 shell.run(step)
     except DocsError as error:
@@ -277,7 +269,5 @@ def test_true_texts_pass(text: str, workplace: Path, tmp_path: Path):
         ("hello", "begins with a command"),
     ],
 )
-def test_wrong_texts_are_found(
-    text: str, complaint: str, workplace: Path, tmp_path: Path
-):
+def test_wrong_texts_are_found(text: str, complaint: str, workplace: Path, tmp_path: Path):
     assert complaint in outcome(workplace, tmp_path, text)

@@ -774,6 +774,11 @@ def test_one_without_the_other(target: Target, tmp_path: Path, flag: str):
     expect_one_line(run_to_end(target, flag, str(files.certificate)), 2, flag)
 
 
+def make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 BAD_FILES: dict[str, tuple[str, Callable[[Files], object]]] = {
     "no certificate file": ("certificate", lambda files: files.certificate.unlink()),
     "no key file": ("key", lambda files: files.key.unlink()),
@@ -795,7 +800,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Files], object]]] = {
     ),
     "a directory as certificate": (
         "certificate",
-        lambda files: (files.certificate.unlink(), files.certificate.mkdir()),
+        lambda files: make_directory(files.certificate),
     ),
     "a key that has a password": (
         "key",
@@ -1322,7 +1327,7 @@ def test_tls_on_the_plain_port(run: Run, start):
 def test_python_websockets(start, version: ssl.TLSVersion):
     """The library websockets talks over wss, by TLS 1.2 and 1.3, and closes with 1000."""
     server = start()
-    messages = ["hello", b"\0\1\2", "grüße", os.urandom(200_000)]
+    messages: list[str | bytes] = ["hello", b"\0\1\2", "grüße", os.urandom(200_000)]
     settings = tls.context(version)
     echoes, code = websockets_client.converse(server.url, messages, settings)
     check(echoes == messages, "its messages back", "others came", server=server)

@@ -69,6 +69,7 @@ class Bug:
     covers: tuple[str, ...]  # items of the lists that the zoo must have
     test: tuple[str, ...]  # pytest nodes; one of them must fail
     words: tuple[str, ...]  # what its message must say
+    scale: float | None  # of the deadlines, where the test waits for what never comes
     hole: str  # "not caught yet: …" or "not named yet: …", while it is so
     lesson: str
     changes: tuple[Change, ...]
@@ -89,7 +90,7 @@ def parse(name: str, text: str) -> Bug:
         if not (found := FIELD.match(line)):
             raise BadBug(f"{name}: {line!r} is no field")
         fields.setdefault(found[1], []).append(found[2].strip())
-    unknown = set(fields) - MANY - ONCE - {"hole"}
+    unknown = set(fields) - MANY - ONCE - {"hole", "scale"}
     missing = (MANY | ONCE) - set(fields)
     changes = tuple(Change(*found) for found in CHANGE.findall(body))
     if unknown or missing or not changes or not text.startswith("# "):
@@ -105,6 +106,7 @@ def parse(name: str, text: str) -> Bug:
         covers=tuple(fields["covers"]),
         test=tuple(fields["test"]),
         words=tuple(fields["words"]),
+        scale=float(fields["scale"][0]) if "scale" in fields else None,
         hole=" ".join(fields.get("hole", [])),
         lesson=body[: CHANGE.search(body).start()].strip(),  # type: ignore[union-attr]
         changes=changes,
@@ -230,7 +232,7 @@ def run_tests(book: Workbook, bug: Bug, build_in: Path, scale: float | None) -> 
     """Exit status of pytest and what it printed."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     command += ["--build", str(build_in), *bug.test]
-    command += ["--deadline-scale", str(scale)] if scale else []
+    command += ["--deadline-scale", str(bug.scale or scale)] if bug.scale or scale else []
     process = subprocess.Popen(
         command,
         cwd=book.root,

@@ -27,11 +27,17 @@ _FLAGS = (
 
 
 class Browser:
-    def __init__(self, driver) -> None:
+    def __init__(self, driver, error: type[Exception]) -> None:
         self.driver = driver
+        self.error = error  # what the driver raises
 
     def open(self, url: str) -> None:
-        self.driver.get(url)
+        try:
+            self.driver.get(url)
+        except self.error as error:
+            raise CheckFailed(
+                f"the browser to load {url}", str(error).partition("\n")[0]
+            )
 
     def text(self) -> str:
         """What the page shows."""
@@ -39,7 +45,8 @@ class Browser:
 
     def status(self) -> str:
         """The text of the element that tells the state of the connection (role=status)."""
-        return self.driver.find_element("css selector", "[role=status]").text
+        found = self.driver.find_elements("css selector", "[role=status]")
+        return found[0].text if found else "(there is no element with role=status)"
 
     def expect(self, holds: Callable[[], bool], what: str, server: Server) -> None:
         deadline = Deadline()
@@ -56,14 +63,20 @@ class Browser:
 
     def say(self, text: str) -> None:
         """Type into the page's form, and press its button."""
-        self.driver.find_element("css selector", "form input").send_keys(text)
-        self.driver.find_element("css selector", "form button").click()
+        self._find("form input").send_keys(text)
+        self._find("form button").click()
+
+    def _find(self, selector: str):
+        found = self.driver.find_elements("css selector", selector)
+        check(found, f"an element `{selector}` in the page", "there is none")
+        return found[0]
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     try:
         from selenium import webdriver
+        from selenium.common.exceptions import WebDriverException
         from selenium.webdriver.chrome.service import Service
     except ImportError:
         check(
@@ -78,7 +91,7 @@ def chromium() -> Iterator[Browser]:
     driver = webdriver.Chrome(service=Service(need("chromedriver")), options=options)
     driver.set_page_load_timeout(scaled(15))
     try:
-        yield Browser(driver)
+        yield Browser(driver, WebDriverException)
     finally:
         driver.quit()
         shutil.rmtree(profile, ignore_errors=True)

@@ -51,6 +51,14 @@ def masking(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
     for other in masks[-2::-1]:
         if other != mask and matches(bytes(a ^ b for a, b in zip(mask, other))):
             return "the payload was unmasked with the masking key of an earlier frame: read it anew from each header (§5.3)."
+    raw = sent[-1].raw
+    place = raw.find(mask, 2) if sent[-1].mask == mask else -1  # of the key
+    for wrong in range(place):
+        if matches(bytes(a ^ b for a, b in zip(mask, raw[wrong : wrong + 4]))):
+            return (
+                f"the masking key was read from byte {wrong} of the frame; it stands at byte {place}: after the two bytes of the "
+                "header, and after a length of 16 or 64 bits (§5.2)."
+            )
     return None
 
 
@@ -94,6 +102,10 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
         return "only the last fragment came back: a message is all its fragments, put together (§5.4)."
     if len(parts) > 1 and received and received == parts[0]:
         return "only the first fragment came back: a message ends with the frame that has FIN=1 (§5.4)."
+    for frame in sent:
+        if frame.opcode >= 8 and frame.payload and frame.payload in received:
+            if frame.payload not in expected:
+                return "bytes of a control frame are part of the message: it may stand between fragments, but is none of them (§5.4)."
     if len(received) > len(expected) and received.endswith(expected) and expected:
         return (
             f"the bytes of an earlier message stand before it ({frames.show(received[:-len(expected)])}): the state of the "
@@ -195,7 +207,10 @@ def close(expected: bytes, received: bytes) -> str | None:
 def silence(sent: list[Frame], pieces: int, head: bytes, size: int) -> str | None:
     """Why nothing more came: the server probably still waits for bytes that it has."""
     if not sent:
-        return None
+        return (
+            "the server sleeps though it owes something: what should wake it up? EPOLLIN or EPOLLOUT, armed for what it waits for; "
+            "with EPOLLET, reading until EAGAIN each time; a timer set again after it has rung."
+        )
     last = sent[-1]
     width = {126: 2, 127: 8}.get(head[1] & 0x7F, 0) if len(head) > 1 else 0
     if width and int.from_bytes(head[2 : 2 + width], "little") == size - 2 - width:
@@ -233,6 +248,9 @@ def accept(key: str, received: str) -> str | None:
         ): "the key was hashed with the space that follows the colon",
         digest(raw + http.GUID + b"\0"): "the terminating NUL was hashed too",
         digest(raw + http.GUID + b"\n"): "a newline was hashed too",
+        digest(
+            raw.rstrip(b"=") + http.GUID
+        ): "the key was hashed without its padding; hash its text as sent",
         digest(raw + http.GUID.lower()): "the GUID is in lower case",
         digest(http.GUID + raw): "the GUID was put before the key; it comes after it",
         digest(raw): "the GUID is missing",

@@ -67,9 +67,7 @@ def steps(block: Block) -> list[Step]:
             found[-1][1].append(text[2:])
         else:
             found[-1][2].append(text)
-    return [
-        Step(line, "\n".join(command), tuple(shown)) for line, command, shown in found
-    ]
+    return [Step(line, "\n".join(command), tuple(shown)) for line, command, shown in found]
 
 
 def pattern(shown: tuple[str, ...]) -> re.Pattern[str]:
@@ -148,9 +146,11 @@ class Session:
             raise DocsError(self._complaint(step, shown, "and does not come to an end"))
         before, _, after = self._said.partition(b"\0")
         self._said = before + after
-        if not (self._read_until(lambda: agrees(shown, self._text()), 0.1)
-                or agrees(shown, self._text() + "\n")  # its last line has no end
-                or self._read_until(lambda: agrees(shown, self._text()), self.patience)):
+        if not (
+            self._read_until(lambda: agrees(shown, self._text()), 0.1)
+            or agrees(shown, self._text() + "\n")  # its last line has no end
+            or self._read_until(lambda: agrees(shown, self._text()), self.patience)
+        ):
             raise DocsError(self._complaint(step, shown, "which is not what is shown"))
         self._said = b""
 

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 
 from harness.deadlines import scaled
-from harness.failures import check
+from harness.failures import CheckFailed, check
 
 
 def converse(
@@ -31,4 +31,10 @@ def converse(
                 echoes.append(await socket.recv())
         return echoes, socket.close_code
 
-    return asyncio.run(asyncio.wait_for(talk(), scaled(15)))
+    try:
+        return asyncio.run(asyncio.wait_for(talk(), scaled(15)))
+    except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        raise CheckFailed(
+            "the library websockets to get its echoes, and a CLOSE",
+            f"it says: {error or type(error).__name__}",
+        ) from None
