@@ -41,7 +41,7 @@ CASES = [
     Case("TLS e", "e with TLS", "--connections 10 --size 65536 --binary", tls=True),
 ]
 
-WARM_UP = Case("warm-up", "as c", "--connections 50 --size 20 --in-flight 16")
+WARM_UP = Case("warm-up", "as c", "--connections 50 --size 20 --in-flight 16", stretch=3)
 
 # A new server each, for nothing that was freed before may be found again.
 MEMORY = [

@@ -46,6 +46,7 @@ def trace(target: Running, case: Case) -> tuple[Counter[str], int]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        assert strace.stderr is not None
         said = strace.stderr.readline()
         if "attached" not in said:
             raise RuntimeError(said.strip())

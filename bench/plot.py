@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from bench.cases import CASES, CONNECTIONS, SIZES, Case
 
 ACCENT, LIMIT = "#d1495b", "#333333"
 OTHERS = ["#00798c", "#edae49", "#66a182", "#8d6a9f", "#2e4057", "#b08968", "#7aa5d2", "#999999"]
 
+Result = dict[str, Any]  # server, case, and the medians: a number or None
 Rows = dict[tuple[str, str], float]  # server, case: CPU µs a message
 
 
@@ -149,7 +151,7 @@ def bytes_text(size: int) -> str:
     return f"{size} MiB"
 
 
-def write_all(results: list[dict], servers: list[str], directory: Path) -> list[Path]:
+def write_all(results: list[Result], servers: list[str], directory: Path) -> list[Path]:
     """Returns what was written."""
     rows: Rows = {(r["server"], r["case"]): r["cpu_us"] for r in results if r["cpu_us"]}
     title = "Server CPU a message, µs"

@@ -80,7 +80,7 @@ private:
             UniqueFd fd{accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (!fd) return;
             set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY);
-            auto connection = std::make_unique<Connection>(std::move(fd));
+            auto connection = std::make_unique<Connection>(Connection{std::move(fd), {}});
             watch(EPOLL_CTL_ADD, connection->fd.get(), EPOLLIN, connection.get());
             connection.release();  // its events find it, until its end deletes it
         }

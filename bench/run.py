@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -65,30 +66,31 @@ class Bench:
             return
         try:
             with contextlib.ExitStack() as stack:
-                if target is None:
-                    target = stack.enter_context(running(server, case.tls, self.server_cpu))
-                self.samples[server.name, case.name][number] = self.load(target, case)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
+                on = target or stack.enter_context(running(server, case.tls, self.server_cpu))
+                self.samples[server.name, case.name][number] = self.load(on, case)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
             self.failures.append(f"{server.name}, case {case.name}: {error}")
 
     def rounds(self, servers: list[Server], cases: list[Case], count: int, every: int) -> None:
         """`count` interleaved rounds; peers take part in one of `every`."""
         with contextlib.ExitStack() as stack:
-            targets = {
-                (server.name, tls): stack.enter_context(running(server, tls, self.server_cpu))
-                for server in servers
-                for tls in (False, True)
-                if server.command(tls) and any(case.tls == tls for case in cases)
-            }
-            for target in targets.values():
-                self.warm_up(target)
+            targets: dict[tuple[str, bool], Running] = {}
+            for server, tls in itertools.product(servers, sorted({case.tls for case in cases})):
+                if not server.command(tls):
+                    continue
+                try:
+                    target = stack.enter_context(running(server, tls, self.server_cpu))
+                except (OSError, RuntimeError) as error:
+                    self.failures.append(f"{server.name}: {error}")
+                else:
+                    targets[server.name, tls] = target
+                    self.warm_up(target)
             for number in range(count):
                 for case in cases:
                     for server in turned(servers, number):
-                        target = targets.get((server.name, case.tls))
                         its_turn = not server.peer or (number % every == 0 and case.peers)
-                        if target is not None and its_turn:
-                            self.measure(server, case, number, target)
+                        if its_turn and (server.name, case.tls) in targets:
+                            self.measure(server, case, number, targets[server.name, case.tls])
                 progress(f"round {number + 1} of {count}")
 
     def memory(self, servers: list[Server], count: int) -> None:
@@ -113,13 +115,15 @@ class Bench:
         both = [number for number in ours if number in theirs and theirs[number].get(key)]
         return statistics.median(ours[n][key] / theirs[n][key] for n in both) if both else None
 
-    def results(self) -> list[dict[str, str | float | None]]:
+    def results(self) -> list[plot.Result]:
         keys = {"rate": 1, "cpu_us": 3, "p99_us": 1, "rss_per_conn": 0}
-        rows = []
+        rows: list[plot.Result] = []
         for server, case in self.samples:
-            medians = {key: self.median(server, case, key) for key in keys}
-            rounded = {k: None if v is None else round(v, keys[k]) for k, v in medians.items()}
-            rows.append({"server": server, "case": case, **rounded})
+            row: plot.Result = {"server": server, "case": case}
+            for key, digits in keys.items():
+                median = self.median(server, case, key)
+                row[key] = None if median is None else round(median, digits)
+            rows.append(row)
         return rows
 
 
@@ -203,7 +207,9 @@ def chosen_servers(arguments: argparse.Namespace) -> tuple[list[Server], str]:
     servers = list(OURS)
     for definition in arguments.peer:
         servers = added(definition, servers)
-    against = arguments.against or (arguments.peer[0].partition("=")[0] if arguments.peer else "raw")
+    against = arguments.against or (
+        arguments.peer[0].partition("=")[0] if arguments.peer else "raw"
+    )
     if arguments.only:
         return [server for server in servers if server.name in arguments.only], against
     return servers + list(peers(build=not arguments.quick)), against

@@ -53,9 +53,9 @@ Script::Script(Kind kind, std::size_t size, std::size_t count)
         const Bytes payload = make_payload(text, size, random);
         const Bytes frame = make_client_frame(text, payload, random);
         append(messages_, frame);
+        message_size_ = frame.size();
         append(payloads_, kind == Kind::raw ? frame : payload);
     }
-    message_size_ = messages_.size() / count;
     if (kind == Kind::raw)
         payload_size_ = message_size_;
     else

@@ -13,8 +13,8 @@ class Script {
 public:
     enum class Kind { text, binary, raw };
 
-    /// `size` is that of a message's payload. With Kind::raw a message is a client's frame as
-    /// opaque bytes, and what comes back must be the same.
+    /// `size` is that of a message's payload; `count` is at least 1. With Kind::raw a message is a
+    /// client's frame as opaque bytes, and what comes back must be the same.
     Script(Kind kind, std::size_t size, std::size_t count);
 
     /// The bytes of `count` messages in a row, at most as many as the script has.
@@ -34,7 +34,7 @@ private:
 
     std::size_t count_;
     std::size_t payload_size_;
-    std::size_t message_size_;
+    std::size_t message_size_ = 0;
     std::vector<std::byte> header_;    // of an echo; empty with Kind::raw
     std::vector<std::byte> payloads_;  // what echoes carry
     std::vector<std::byte> messages_;  // twice in a row: any `count` of them are contiguous

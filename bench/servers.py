@@ -146,7 +146,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, command: str) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
@@ -154,7 +154,7 @@ def wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{shlex.join(process.args)} does not listen") from None
+                raise RuntimeError(f"{command} does not listen") from None
             time.sleep(0.02)
 
 
@@ -170,7 +170,7 @@ def running(server: Server, tls: bool, cpu: int | None) -> Iterator[Running]:
         if cpu is not None:
             os.sched_setaffinity(process.pid, {cpu})
         port = ports["tls_port" if tls else "port"]
-        wait_until_it_listens(process, port)
+        wait_until_it_listens(process, port, shlex.join(command))
         scheme = server.scheme + ("s" if tls else "")
         yield Running(process.pid, f"{scheme}://127.0.0.1:{port}/")
     finally:

@@ -31,9 +31,10 @@ void Connection::on_ready(std::uint32_t events, TimePoint now, std::span<std::by
                           Output& output) {
     const std::uint64_t in = bytes_in_;
     const std::uint64_t out = bytes_out_;
-    if (is_writing() && events & write_needs_) flush();
+    const bool waits = is_writing();
+    if (waits && events & write_needs_) flush();
     if (is_reading() && (events & read_needs_ || has_more_)) receive(buffer, output);
-    if (bytes_in_ != in || (paused_ && bytes_out_ != out)) {
+    if (bytes_in_ != in || (waits && bytes_out_ != out)) {
         last_heard_ = now;
         pinged_ = TimePoint::max();
     }

@@ -25,10 +25,11 @@ constexpr std::string_view html = R"(<!DOCTYPE html>
   button:disabled { background: #8a97a3; }
   ol { list-style: none; margin: 0; padding: .5rem 1rem; background: #fff; min-height: 8rem;
        border: 1px solid #d5dce2; border-radius: .3rem; }
-  li { overflow-wrap: anywhere; }
+  li { overflow-wrap: anywhere; display: flow-root; }
   li.sent::before { content: "\2192\00A0"; color: #0b5cad; }
   li.echo::before { content: "\2190\00A0"; color: #1a7f37; }
-  small { color: #5b6875; }
+  small { color: #5b6875; float: right; }
+  #state { margin-left: .5rem; }
 </style>
 <h1>WebSocket echo</h1>
 <p><code id="url"></code> <span id="state" role="status">connecting</span></p>
@@ -57,7 +58,7 @@ constexpr std::string_view html = R"(<!DOCTYPE html>
     show('sent', text);
     socket.send(text);
   }
-  socket.onopen = () => { state('open', 'open'); send('Hello from ' + location.protocol); };
+  socket.onopen = () => { state('open', 'open'); send('Hello over ' + socket.url.split(':')[0]); };
   socket.onmessage = event =>
     show('echo', event.data, (performance.now() - sentAt.shift()).toFixed(1) + ' ms');
   socket.onclose = event =>

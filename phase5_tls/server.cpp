@@ -121,7 +121,7 @@ void Server::accept_clients(UniqueFd& listener) {
         const int on = 1;
         setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         add_client(std::move(socket), &listener == &tls_listener_, peer);
-        if (clients_.size() == config_.max_connections) pause_accepting();
+        if (is_full()) pause_accepting();
     }
 }
 
@@ -199,6 +199,10 @@ void Server::watch_listeners(std::uint32_t events) {
     poller_.watch(tls_listener_.get(), events);
 }
 
+bool Server::is_full() const {
+    return config_.max_connections > 0 && clients_.size() >= config_.max_connections;
+}
+
 void Server::pause_accepting() {
     accept_paused_ = true;
     resume_at_ = now_ + std::chrono::seconds{1};
@@ -206,8 +210,7 @@ void Server::pause_accepting() {
 }
 
 void Server::resume_accepting() {
-    const bool full = config_.max_connections > 0 && clients_.size() >= config_.max_connections;
-    if (!accept_paused_ || !plain_listener_ || full) return;
+    if (!accept_paused_ || !plain_listener_ || is_full()) return;
     accept_paused_ = false;
     watch_listeners(EPOLLIN);
 }
@@ -218,7 +221,7 @@ int Server::timeout_ms() const {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
         return std::max(static_cast<int>(left.count()), 0);
     }
-    return accept_paused_ ? 1000 : -1;
+    return accept_paused_ && !is_full() ? 1000 : -1;
 }
 
 void Server::log_start(Client& client, bool tls, const sockaddr_storage& peer) const {

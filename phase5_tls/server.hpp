@@ -69,6 +69,7 @@ private:
     void settle(int fd, Client& client);
     void erase_ended();
     void watch_listeners(std::uint32_t events);
+    bool is_full() const;
     void pause_accepting();
     void resume_accepting();
     bool finished() const;

@@ -1526,7 +1526,7 @@ def test_the_page_in_a_browser(browser, start, tmp_path: Path):
     server = start()
     browser.open(page_of(server))
     browser.expect(lambda: browser.status() == "open", "open as its status", server)
-    first = f"Hello from {'https' if server.tls else 'http'}:"
+    first = f"Hello over {'wss' if server.tls else 'ws'}"
     browser.expect(lambda: browser.text().count(first) == 2, f"“{first}” twice", server)
     for typed in ("typed into the form", "grüße & <b>tags</b>"):
         browser.say(typed)

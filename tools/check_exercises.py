@@ -184,12 +184,18 @@ def words_of(run: Run) -> str:
     return f"{len(run.failures)} tests fail, the slowest in {slowest:.1f} s{also}"
 
 
+def gist(report: str) -> str:
+    """One line of it: what was checked, or the exception that was raised."""
+    lines = report.strip().splitlines()
+    return next((line for line in lines if line.startswith(("✗", "E "))), lines[0] if lines else "")
+
+
 def own_problems(task: Task, run: Run) -> Iterator[str]:
     limit = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     for event in run.failures:
         if f"task {task.number} is not written yet" not in event["report"]:
-            first = event["report"].strip().splitlines()[:1]
-            yield f"{task.number} blank: {event['test']} fails otherwise: {first}"
+            why = gist(event["report"])
+            yield f"{task.number} blank: {event['test']} fails otherwise: {why}"
         elif event["seconds"] > limit:
             yield f"{task.number} blank: {event['test']} takes {event['seconds']:.1f} s to fail"
     if not run.failures:

@@ -4,18 +4,26 @@ import asyncio
 import contextlib
 import sys
 
-import websockets
+from websockets.exceptions import ConnectionClosed
+from websockets.server import WebSocketServerProtocol, serve
 
 
-async def echo(socket) -> None:
-    with contextlib.suppress(websockets.ConnectionClosed):
+async def echo(socket: WebSocketServerProtocol) -> None:
+    with contextlib.suppress(ConnectionClosed):
         async for message in socket:
             await socket.send(message)
 
 
 async def main(port: int) -> None:
-    options = {"compression": None, "max_size": 64 << 20, "ping_interval": None, "backlog": 1024}
-    async with websockets.serve(echo, "127.0.0.1", port, **options):
+    async with serve(
+        echo,
+        "127.0.0.1",
+        port,
+        compression=None,
+        max_size=64 << 20,
+        ping_interval=None,
+        backlog=1024,
+    ):
         await asyncio.Future()
 
 

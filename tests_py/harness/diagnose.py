@@ -168,23 +168,24 @@ def _too_strict(body: bytes, sent: list[Frame]) -> str:
     told = f"the server failed the connection with {code or 'an empty CLOSE'}"
     told += f" and says: “{why}”. " if why else ". "
     last = sent[-1] if sent else Frame(0, b"")
-    fragmented = any(f.opcode == frames.CONTINUATION and f.fin for f in sent[:-1])
-    if code == 1002 and fragmented:
-        return f"{told}Was the state of the fragmented message before it reset at FIN=1 (§5.4)?"
+    asked = []
+    ended_before = any(f.opcode < frames.CLOSE and f.fin for f in sent[:-1])
+    if code == 1002 and ended_before and last.opcode in (frames.TEXT, frames.BINARY):
+        asked.append(
+            "was the state of the message before reset when it ended, at FIN=1 (§5.4)"
+        )
     if last.raw and last.length_form > 7 and code in (1002, 1009):
-        bits = last.length_form
-        return f"{told}Was the {bits}-bit length read in network byte order (§5.2)?"
+        asked.append(
+            f"was the {last.length_form}-bit length read in network byte order (§5.2)"
+        )
     if code == 1007:
-        return told + (
-            "Was each byte unmasked with its byte of the mask, anew from mask[0] in each frame "
-            "and on from one read to the next? Did a fragment or a read cut a character (§5.3, §8.1)?"
+        asked.append(
+            "was each byte unmasked with its own byte of the mask, over partial reads too (§5.3)"
         )
+        asked.append("did a fragment or a read cut a character (§8.1)")
     if code == 1002:
-        return (
-            told
-            + "Is a check too strict, or were bytes lost or read twice before this frame?"
-        )
-    return told + "What was sent is legal: a check is too strict."
+        asked.append("were bytes lost or read twice before this frame")
+    return f"{told}What was sent is legal: {', or '.join(asked) or 'a check is too strict'}{'?' * bool(asked) or '.'}"
 
 
 def close(expected: bytes, received: bytes) -> str | None:

@@ -103,8 +103,9 @@ class Session:
         commands, self._input = os.pipe()
         self._output, output = os.pipe()
         silence, self._keyboard = os.pipe()  # a terminal at which nobody types
+        only_as_3 = f"exec 3<&{commands} {commands}<&-" if commands != 3 else ":"
         self._shell = subprocess.Popen(
-            ["bash", "-c", f"exec 3<&{commands} {commands}<&-; {LOOP}"],
+            ["bash", "-c", f"{only_as_3}; {LOOP}"],
             cwd=directory,
             env=environment,
             stdin=silence,

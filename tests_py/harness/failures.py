@@ -66,7 +66,8 @@ def report(
             [title, "", missing, "", f"hint      {hint}", f"replay    {replay}"]
         )
     cause = failure.cause
-    if server and not server.stopped and server.process.poll() is not None:
+    died = server and not server.stopped and server.process.poll() is not None
+    if died and failure.client:
         cause = "the server is gone: its last words stand below."
     rule = f"  ({failure.rule})" if failure.rule else ""
     lines = [
