@@ -128,7 +128,8 @@ void RequestParser::take_byte(char c) {
     } else {
         line_.push_back(c);
         const bool in_target = request_.method.empty();
-        if (in_target && line_.size() > max_target) throw HttpError{414, "the target is too long"};
+        if (in_target && line_.size() > max_request_line)
+            throw HttpError{414, "the target is too long"};
     }
 }
 

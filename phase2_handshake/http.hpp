@@ -51,7 +51,7 @@ struct Request {
 class RequestParser {
 public:
     static constexpr std::size_t max_head = 8192;
-    static constexpr std::size_t max_target = 4096;
+    static constexpr std::size_t max_request_line = 4096;
     static constexpr std::size_t max_fields = 100;
 
     /// Takes bytes up to the end of the head and returns how many; what follows is not HTTP any

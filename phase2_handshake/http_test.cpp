@@ -169,11 +169,11 @@ TEST_CASE("100 fields are taken, one more is refused") {
 TEST_CASE("an overlong request line is refused while it comes in") {
     // What is counted is the line with its CR.
     const std::string frame = "GET  HTTP/1.1\r";
-    const std::string target(RequestParser::max_target - frame.size(), '/');
+    const std::string target(RequestParser::max_request_line - frame.size(), '/');
     CHECK(parse("GET " + target + " HTTP/1.1\r\n\r\n").complete());
     CHECK(refused("GET " + target + "/ HTTP/1.1\r\n\r\n") == 414);
-    CHECK(refused("GET " + std::string(RequestParser::max_target, '/')) == 414);
-    const std::string value(RequestParser::max_target + 1, 'v');
+    CHECK(refused("GET " + std::string(RequestParser::max_request_line, '/')) == 414);
+    const std::string value(RequestParser::max_request_line + 1, 'v');
     CHECK(refused(with_fields("X: " + value + "\r\n")) == 0);  // a field has other limits
 }
 
