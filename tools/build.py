@@ -63,7 +63,16 @@ def _with_place(lines: list[str], index: int) -> list[str]:
     place = f"{match[1]}:{match[2]}: {match[4]}"
     before = lines[index - 1] if index else ""
     inside = re.match(r"^\S+?: In (.*):$", before)
-    return [place] + ([f"    in {inside[1]}"] if inside else [])
+    origin = _origin(lines, index) if not match[1].startswith("work/") else ""
+    within = [f"    in {inside[1]}"] if inside else []
+    return [place, *within, *([origin] if origin else [])]
+
+
+def _origin(lines: list[str], index: int) -> str:
+    """Where in the learner's files an error begins that shows up in somebody else's."""
+    around = lines[max(0, index - 40) : index + 12]
+    places = [found[1] for line in around if (found := re.search(r"(work/\S+?:\d+)", line))]
+    return f"    from {places[0]}" if places else ""
 
 
 def show_failure(output: str, what: str) -> None:
