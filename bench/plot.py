@@ -73,7 +73,7 @@ def short(value: float) -> str:
 def bars(rows: Rows, servers: list[str], path: Path) -> Path:
     """A panel a case. A bar ends at four times the limit: what is longer is told, not drawn."""
     shown = [case for case in CASES if any((server, case.name) in rows for server in servers)]
-    columns, width, label, line = 3, 330, 92, 17
+    columns, width, label, line = 3, 340, 104, 17
     height = 40 + line * len(servers)
     total = 50 + height * math.ceil(len(shown) / columns)
     svg = Svg(columns * width, total, "Server CPU a message, µs (less is better)")

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <iostream>
 
 #include "common/error.hpp"
@@ -48,6 +50,10 @@ int main(int argc, char** argv) {
     return run_program("phase5", [&] {
         Config config;
         if (!parse(argc, argv, config)) return;
+        // Messages of a megabyte come and go: without these, each takes its memory from the kernel
+        // and gives it back, and its pages are made anew (mallopt(3)).
+        mallopt(M_MMAP_THRESHOLD, 32 << 20);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
         Server server{config};
         std::cout << "certificate SHA-256 fingerprint " << server.fingerprint() << "\n"
                   << "listening on ws://" << server.address() << "\n"

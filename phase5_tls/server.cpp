@@ -24,8 +24,7 @@ Server::Server(Config config)
       signals_{SIGINT, SIGTERM, SIGHUP},
       tls_{load_certificate(config_)},
       plain_listener_{open_listener(config_.host, config_.port)},
-      tls_listener_{open_listener(config_.host, config_.tls_port)},
-      receive_buffer_(receive_buffer_size) {
+      tls_listener_{open_listener(config_.host, config_.tls_port)} {
     poller_.watch(signals_.fd(), EPOLLIN);
     poller_.watch(timer_.fd(), EPOLLIN);
     watch_listeners(EPOLLIN);
@@ -157,7 +156,7 @@ void Server::serve(int fd, std::uint32_t events) {
     // An error or a hang-up comes unasked for; the call that is due finds out which it is.
     if (events & (EPOLLERR | EPOLLHUP)) events |= connection.interest();
     output_.clear();
-    connection.on_ready(events, now_, receive_buffer_, output_);
+    connection.on_ready(events, now_, receive_buffer_->bytes, output_);
     settle(fd, entry->second);
 }
 

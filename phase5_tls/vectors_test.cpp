@@ -1,0 +1,1 @@
+../phase4_control/vectors_test.cpp
