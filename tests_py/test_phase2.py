@@ -6,7 +6,7 @@ import os
 import pytest
 from hypothesis import given, strategies
 
-from harness import http
+from harness import http, vectors
 from harness.client import Client
 from harness.deadlines import wait_until
 from harness.examples import bounded
@@ -542,3 +542,12 @@ def test_costly_headers(connect, start, header: tuple[str, str]):
         cause="a regular expression?",
         server=server,
     )
+
+
+# --- vectors/phase2.txt ---------------------------------------------------------------------------
+
+
+@vectors.of_phase(2)
+def test_vectors(connect, vector: vectors.Vector):
+    """A request of vectors/phase2.txt earns the status, and the headers, that stand below it."""
+    vectors.play(connect(), vector)

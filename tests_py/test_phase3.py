@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import frames, strace, websockets_client
+from harness import frames, strace, vectors, websockets_client
 from harness.client import Client, send_until_stuck
 from harness.deadlines import Deadline, wait_until
 from harness.failures import CheckFailed, check
@@ -699,3 +699,19 @@ def test_failure_disturbs_nobody(connect, start):
         client.abort()
     other.send_bytes(encode(TEXT, b"patience")[8:], what="the rest of the frame")
     other.expect_text("patience")
+
+
+# --- vectors/phase3.txt ---------------------------------------------------------------------------
+
+
+@vectors.of_phase(3)
+def test_vectors(ws: Client, vector: vectors.Vector):
+    """The bytes of vectors/phase3.txt are answered with those that stand below them."""
+    vectors.play(ws, vector)
+
+
+@small_only
+@vectors.of_phase(3, only=True)
+def test_vectors_of_this_phase_only(ws: Client, vector: vectors.Vector):
+    """What later phases take is refused in phase 3, or read over (vectors/phase3.txt)."""
+    vectors.play(ws, vector)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, strategies
 
-from harness import frames
+from harness import frames, vectors
 from harness.client import Client
 from harness.deadlines import scaled
 from harness.examples import bounded
@@ -1008,3 +1008,12 @@ def test_sigterm_after_close(connect, start):
 def test_a_wrong_flag(target: Target, flags: list[str]):
     """A wrong value for --max-message: one line on stderr that names the flag, and exit status 2."""
     expect_one_line(run_to_end(target, *flags), 2, flags[0])
+
+
+# --- vectors/phase4.txt ---------------------------------------------------------------------------
+
+
+@vectors.of_phase(4)
+def test_vectors(ws: Client, vector: vectors.Vector):
+    """The bytes of vectors/phase4.txt are answered with those that stand below them."""
+    vectors.play(ws, vector)

@@ -269,3 +269,7 @@ def check_phase(book: Workbook, phase: int, place: Path) -> Result:
     with fresh(place) as directory:
         problems = list(compile_all_blank(book, phase, directory))
     return Result(f"phase {phase}", problems, ["compiles with all of its tasks blank"])
+
+
+if __name__ == "__main__":
+    exercises.main(["check", *sys.argv[1:]])

@@ -139,8 +139,14 @@ def _with_include(text: str) -> str:
 
 
 def sources(directory: Path) -> list[Path]:
-    """Everything of a phase that is compiled, its unit tests too."""
-    return sorted(path for path in directory.iterdir() if path.suffix in (".cpp", ".hpp"))
+    """Everything of a phase that is compiled, its unit tests too. A test that is a link is not: it
+    has run where its source was taught."""
+    return sorted(
+        path
+        for path in directory.iterdir()
+        if path.suffix in (".cpp", ".hpp")
+        and not (path.is_symlink() and path.name.endswith("_test.cpp"))
+    )
 
 
 def functions_of_phase(book: Workbook, phase: int) -> list[Function]:

@@ -64,6 +64,10 @@ def hint(task: Task, level: int | None, again: bool) -> None:
     texts = texts_of(book, task.number)
     if asked in texts:
         screen.markdown(texts[asked])
+        vectors = book.root / "vectors" / f"phase{task.phase}.txt"
+        if asked == 2 and vectors.exists():
+            screen.say()
+            screen.say(f"More examples, as bytes: {book.shown(vectors)}")
     else:
         _show_code(book, task)
     screen.next_step(*_steps(book, task, asked))

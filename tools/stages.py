@@ -101,7 +101,7 @@ def export(phase: int, target: Path) -> None:
     if target.exists() and any(target.iterdir()):
         raise click.ClickException(f"{target} is not empty")
     (directory,) = (path for path in phase_directories(ROOT) if path.name[5] == str(phase))
-    for source in (directory, ROOT / "common"):
+    for source in (directory, ROOT / "common", ROOT / "vectors"):
         shutil.copytree(source, target / source.name, symlinks=False, dirs_exist_ok=True)
     shutil.copy(ROOT / "Makefile", target)
     click.echo(f"cd {target} && make phase{phase} && ./phase{phase}")

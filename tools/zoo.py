@@ -223,7 +223,8 @@ def check_bug(book: Workbook, bug: Bug, scale: float | None = None) -> Result:
         result.problem = str(error)
     else:
         result.caught = status == 1
-        result.missing = [word for word in bug.words if word not in said(result.report)]
+        told = said(result.report)
+        result.missing = [words for words in bug.words if words.lower() not in told]
         if status not in (0, 1):
             result.problem = f"pytest ended with {status}"
     result.seconds = time.monotonic() - began
@@ -266,7 +267,7 @@ def said(report: str) -> str:
     """What tells the cause: not the name of the test, nor the commands."""
     lines = report.splitlines()
     kept = [line for line in lines if not re.match(r"replay |hint |FAILED |ERROR |_{3,}", line)]
-    return " ".join(" ".join(kept).split())
+    return " ".join(" ".join(kept).lower().split())
 
 
 # --- all of it ----------------------------------------------------------------------------------

@@ -169,8 +169,9 @@ def _too_strict(body: bytes, sent: list[Frame]) -> str:
     told += f" and says: “{why}”. " if why else ". "
     last = sent[-1] if sent else Frame(0, b"")
     asked = []
-    ended_before = any(f.opcode < frames.CLOSE and f.fin for f in sent[:-1])
-    if code == 1002 and ended_before and last.opcode in (frames.TEXT, frames.BINARY):
+    data = [f for f in sent if f.opcode < frames.CLOSE]
+    ended = next((i for i, f in enumerate(data) if f.fin), len(data))
+    if code == 1002 and any(f.opcode != frames.CONTINUATION for f in data[ended + 1 :]):
         asked.append(
             "was the state of the message before reset when it ended, at FIN=1 (§5.4)"
         )
