@@ -22,7 +22,7 @@ endif
 
 home    = $(firstword $(wildcard $(1)_*))
 # A test that is a link has run where its source was taught; built again it would say the same.
-tests   = $(shell find $(1) -maxdepth 1 -name '*_test.cpp' -type f)
+tests   = $(if $(wildcard $(1)),$(shell find $(1) -maxdepth 1 -name '*_test.cpp' -type f))
 sources = $(filter-out %_test.cpp,$(wildcard $(1)/*.cpp))
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 helpers = $(filter-out common/unit_tests_main.cpp,$(call sources,common))
