@@ -681,3 +681,26 @@ def test_full_house_again_and_again(run: Run, crowded):
             run.expect_served(client)
         inside = inside[5:] + waiting
         waiting = [run.connect(server, plain=True) for _ in range(5)]
+
+
+@task("1.1")
+def test_stop_and_continue(run: Run, start):
+    """A server that is stopped and continued (Ctrl-Z, fg) goes on: EINTR is no failure (signal(7))."""
+    server = start()
+    client = run.connect(server)
+    run.expect_served(client)
+    status = Path(f"/proc/{server.pid}/status")
+    for _ in range(3):
+        server.signal(signal.SIGSTOP)
+        wait_until(lambda: "T (stopped)" in status.read_text())
+        server.signal(signal.SIGCONT)
+        wait_until(lambda: server.asleep() or not server.running())
+        check(
+            server.running(),
+            "the server to go on after SIGSTOP and SIGCONT",
+            server.ending(),
+            "signal(7)",
+            cause="EINTR from epoll_wait is no failure: wait again.",
+            server=server,
+        )
+    run.expect_served(client)

@@ -2,6 +2,7 @@
 
 import random
 import re
+import socket
 
 import pytest
 
@@ -699,6 +700,20 @@ def test_failure_disturbs_nobody(connect, start):
         client.abort()
     other.send_bytes(encode(TEXT, b"patience")[8:], what="the rest of the frame")
     other.expect_text("patience")
+
+
+@task("3.2")
+def test_end_of_stream_behind_a_queue(connect, start):
+    """A client ends its stream before it reads: it gets all of its echoes, and then the end."""
+    server = start()
+    client = connect(server, narrow=True).handshake()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
+    client.send_bytes(SENT * 4, reading=False, seconds=30)
+    client.half_close()
+    wait_until(server.asleep)
+    cause = "the peer's end of stream must not drop what is queued."
+    client.expect_bytes(ECHOES * 4, cause=cause, seconds=30)
+    client.expect_eof()
 
 
 # --- vectors/phase3.txt ---------------------------------------------------------------------------

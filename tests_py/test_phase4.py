@@ -921,7 +921,7 @@ def test_sigterm_says_goodbye(connect, start):
     words = "the server to wait for the answer to its CLOSE"
     check(left is None, words, "it did not", "RFC 6455 §7.1.1", server=server)
     client.send_close(1001)
-    client.expect_eof()
+    client.expect_eof(cause="a second CLOSE: the peer's answer to ours is not answered again.")
     client.close()
     expect_exit(server, scaled(8), "after all have answered")
 

@@ -381,7 +381,8 @@ def test_a_quiet_client_is_pinged_and_closed(connect, start):
     frame = client.next_frame("a PING", "RFC 6455 §5.5.2")
     check(frame.opcode == PING, "a PING", f"opcode {frame.opcode:#x}", client=client)
     expect_took(began, 0.2, "the PING", client=client)
-    client.expect_close(1001, "RFC 6455 §7.4.1")
+    own = "your own PING is no sign of life; only what the peer sends is."
+    client.expect_close(1001, "RFC 6455 §7.4.1", cause=own)
     expect_took(began, 0.5, "the CLOSE", client=client)
     client.expect_eof("PROTOCOL 24")
 
@@ -602,12 +603,13 @@ def test_message_deadline_stands_still_while_paused(connect, start):
         *("--ping-interval", "0"),
     )
     client = slow_reader(connect(server, narrow=True))
-    sent = fill(client, LARGE.sent)
+    big = Traffic(20, 100_000)  # more than one read finishes after the pause
+    sent = fill(client, big.sent)
     server.watch(scaled(0.6))  # twice the deadline
-    rest = LARGE.next(sent, 32768)
+    rest = big.next(sent, 32768)
     client.send_bytes(rest, what="the rest of the message that got stuck, and more")
     cause = "while the server does not read, the message's deadline must stand still."
-    client.expect_bytes(LARGE.expected(sent + len(rest)), "DESIGN: Backpressure", cause)
+    client.expect_bytes(big.expected(sent + len(rest)), "DESIGN: Backpressure", cause)
     client.echo(b"and now as before")
 
 
@@ -1110,6 +1112,8 @@ def test_key_update(dial, start, cap: str):
     sent = fill(
         slow_reader(client), SMALL.sent, lambda: asked.append(client.sock.key_update())
     )
+    spins = "a read that wants to write waits for EPOLLOUT, not for EPOLLIN."
+    client.server.expect_idle("all is stuck", spins, 5)
     more = SMALL.next(sent, 20_000)
     client.send_bytes(
         more, what=f"{sum(asked)} KeyUpdates were among them; now the rest"
@@ -1253,7 +1257,7 @@ def test_broken_records(run: Run, dial, start, version, data: bytes):
     for _ in range(
         2
     ):  # an error queue that was not cleared shows after the first answer
-        other.echo()
+        other.echo(cause="the error queue was not cleared: ERR_clear_error before each call.")
 
 
 @task("5.2")

@@ -192,7 +192,8 @@ def one_round(
     passed = not tasks or _check(book, phase, tasks, server)
     complete = passed and tasks and not (blank or task or server)
     units = run_unit_tests(book, phase) if complete and phase > 0 else True
-    _tell_blank(book, phase, blank)
+    if passed:
+        _tell_blank(book, phase, blank)
     for line in progress.tick(book):
         screen.say(line)
     if units:

@@ -272,6 +272,11 @@ class Connection:
             )
         elif self.ended:
             but = f"the server ended the connection{have}"
+            if have:
+                cause = (
+                    cause
+                    or "bytes were owed: EAGAIN (-1) is neither the end of the stream, which is 0, nor an error."
+                )
         else:
             but = f"nothing more came within {deadline.seconds:.0f} s{have}"
             cause = cause or diagnose.silence(
