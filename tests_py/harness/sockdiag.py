@@ -15,7 +15,10 @@ _SOCK_DIAG, _DIAG_BY_FAMILY, _NLM_F_REQUEST, _NLMSG_ERROR = 4, 20, 1, 2
 
 def unread(client: socket.socket) -> int | None:
     """Bytes that wait in the receive queue of the peer of `client`; None if that cannot be told."""
-    here, there = client.getsockname(), client.getpeername()
+    try:
+        here, there = client.getsockname(), client.getpeername()
+    except OSError:
+        return None  # the server is gone, and with it the connection
     source, target = (
         ipaddress.ip_address(end[0]).packed.ljust(16, b"\0") for end in (there, here)
     )
