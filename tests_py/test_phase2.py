@@ -188,7 +188,7 @@ def test_what_follows_is_discarded(connect):
     client.expect_upgrade()
     for _ in range(3):
         client.send_bytes(os.urandom(100_000), what="100,000 bytes")
-        client.expect_open("DESIGN: phase 2 keeps an upgraded connection open")
+        client.expect_open("the contract: phase 2 keeps an upgraded connection open")
     client.half_close()
     client.expect_eof()
 

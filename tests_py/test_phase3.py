@@ -569,7 +569,7 @@ def test_end_of_stream_without_close(connect, start):
         client.half_close()
         client.expect_text("whole")
         client.expect_eof(
-            "DESIGN: what is queued is still sent, then the connection ends"
+            "the contract: what is queued is still sent, then the connection ends"
         )
 
 

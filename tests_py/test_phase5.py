@@ -609,7 +609,7 @@ def test_message_deadline_stands_still_while_paused(connect, start):
     rest = big.next(sent, 32768)
     client.send_bytes(rest, what="the rest of the message that got stuck, and more")
     cause = "while the server does not read, the message's deadline must stand still."
-    client.expect_bytes(big.expected(sent + len(rest)), "DESIGN: Backpressure", cause)
+    client.expect_bytes(big.expected(sent + len(rest)), "the contract: Backpressure", cause)
     client.echo(b"and now as before")
 
 
@@ -628,7 +628,7 @@ def test_bytes_taken_are_life(connect, start):
         server.descriptors() == before + 1,
         "a peer that takes its bytes slowly to live on",
         f"the server closed its connection after {len(client.inbox)} bytes",
-        "DESIGN: bytes that the kernel accepts meanwhile count as life",
+        "the contract: bytes that the kernel accepts meanwhile count as life",
         client=client,
     )
     expect_given_up(server, before, 0.4, "a peer that takes nothing to be closed")

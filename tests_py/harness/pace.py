@@ -135,7 +135,7 @@ def fill(
             sent < most,
             "a client that does not read to be stopped",
             f"all of {sent >> 20} MiB were taken",
-            "DESIGN: Backpressure",
+            "the contract: Backpressure",
             client=client,
         )
         writable = count or poll.poll(int(scaled(0.04) * 1000))
