@@ -559,7 +559,7 @@ def test_a_promise_takes_no_memory(connect, start):
 
 @task("4.3")
 def test_large_messages_to_a_slow_reader(connect, start):
-    """Messages of 1 MiB to a client that reads late: none is lost, memory is bounded (DESIGN, backpressure)."""
+    """Messages of 1 MiB to a client that reads late: none is lost, memory is bounded (the contract: --max-buffered)."""
     server = start("--max-buffered", str(2 * MIB))
     client = connect(server).handshake()
     client.echo()
