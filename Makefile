@@ -121,7 +121,7 @@ export:
 	$(PYTHON) -m tools.stages export $(PHASE) $(DIR)
 
 compile_commands.json: Makefile
-	bear -- $(MAKE) --always-make BUILD=build/editor all
+	bear -- $(MAKE) -j $(CORES) --always-make BUILD=build/editor all
 
 # Real files only: clang-format would put a copy in place of a link.
 format:
