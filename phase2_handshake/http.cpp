@@ -53,8 +53,6 @@ std::string_view reason_phrase(int status) {
             return "Bad Request";
         case 403:
             return "Forbidden";
-        case 404:
-            return "Not Found";
         case 405:
             return "Method Not Allowed";
         case 408:
@@ -65,8 +63,6 @@ std::string_view reason_phrase(int status) {
             return "Upgrade Required";
         case 431:
             return "Request Header Fields Too Large";
-        case 503:
-            return "Service Unavailable";
         case 505:
             return "HTTP Version Not Supported";
         default:
