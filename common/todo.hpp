@@ -6,8 +6,8 @@
 #include <source_location>
 
 /// Ends the program with status 70, and says which task is missing, where, and how to get a hint.
-[[noreturn]] inline void todo(
-    const char* task, const std::source_location& here = std::source_location::current()) {
+[[noreturn]] inline void todo(const char* task,
+                              const std::source_location& here = std::source_location::current()) {
     std::fflush(stdout);
     std::fprintf(stderr, "task %s is not written yet: %s:%u %s; ask with ./learn hint %s\n", task,
                  here.file_name(), static_cast<unsigned>(here.line()), here.function_name(), task);

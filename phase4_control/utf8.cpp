@@ -19,8 +19,8 @@ bool is_ascii_word(const std::byte* bytes) {
     return (word & 0x8080808080808080U) == 0;
 }
 
-/// How many bytes at the front are ASCII, in whole blocks and words: most text is, and goes by at the
-/// speed of memory.
+/// How many bytes at the front are ASCII, in whole blocks and words: most text is, and goes by at
+/// the speed of memory.
 std::size_t ascii_front(std::span<const std::byte> bytes) {
     std::size_t size = 0;
     while (bytes.size() - size >= 64 && is_ascii_block(&bytes[size])) size += 64;

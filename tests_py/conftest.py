@@ -100,21 +100,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     paths = [config.invocation_params.dir / arg.split("::")[0] for arg in config.args]
     files = [
-        file
-        for path in paths
-        for file in ([path] if path.is_file() else path.rglob("test_*.py"))
+        file for path in paths for file in ([path] if path.is_file() else path.rglob("test_*.py"))
     ]
     own = {phase for file in files if (phase := suite_phase(file)) is not None}
-    wanted = {
-        t.phase: t.command[0] for phase in own for t in targets(config, phase, ())
-    }
-    missing = [
-        phase for phase in sorted(wanted) if not os.access(wanted[phase], os.X_OK)
-    ]
+    wanted = {t.phase: t.command[0] for phase in own for t in targets(config, phase, ())}
+    missing = [phase for phase in sorted(wanted) if not os.access(wanted[phase], os.X_OK)]
     if missing:
         names = ", ".join(
-            os.path.relpath(wanted[phase], config.invocation_params.dir)
-            for phase in missing
+            os.path.relpath(wanted[phase], config.invocation_params.dir) for phase in missing
         )
         make = " ".join(f"phase{phase}" for phase in missing)
         raise pytest.UsageError(f"not built yet: {names}. Make it first: make {make}")
@@ -136,9 +129,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     wanted, server = config.getoption("--task"), config.getoption("--server")
     kept, left = [], []
     for item in items:
-        out = (wanted and task_of(item) != wanted) or (
-            server and item.get_closest_marker("how")
-        )
+        out = (wanted and task_of(item) != wanted) or (server and item.get_closest_marker("how"))
         nothing = hasattr(item, "callspec") and item.callspec.params.get("target") == 0
         (left if out or nothing else kept).append(item)
         if config.pluginmanager.hasplugin("timeout"):

@@ -50,9 +50,7 @@ def split_lines(data: bytearray, scanned: int, lines: list[bytes]) -> tuple[int,
         del data[: end + 1]
         scanned = 0
         if not line.endswith(b"\r") or b"\r" in line[:-1] or b"\0" in line:
-            raise Refusal(
-                "400 Bad Request", "a bare CR, a bare LF or a NUL in the request head"
-            )
+            raise Refusal("400 Bad Request", "a bare CR, a bare LF or a NUL in the request head")
         if line == b"\r":
             return 0, True
         lines.append(line[:-1])
@@ -62,14 +60,10 @@ def split_lines(data: bytearray, scanned: int, lines: list[bytes]) -> tuple[int,
 def parse_request(lines: list[bytes]) -> tuple[bytes, dict[bytes, list[bytes]]]:
     parts = lines[0].split(b" ") if lines else []
     if len(parts) != 3 or not all(parts) or not re.fullmatch(rb"HTTP/\d\.\d", parts[2]):
-        raise Refusal(
-            "400 Bad Request", "the request line is not METHOD TARGET HTTP/1.1"
-        )
+        raise Refusal("400 Bad Request", "the request line is not METHOD TARGET HTTP/1.1")
     method, target, version = parts
     if len(target) > MAX_TARGET:
-        raise Refusal(
-            "414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes"
-        )
+        raise Refusal("414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes")
     fields: dict[bytes, list[bytes]] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
@@ -79,9 +73,7 @@ def parse_request(lines: list[bytes]) -> tuple[bytes, dict[bytes, list[bytes]]]:
     if version != b"HTTP/1.1":
         raise Refusal("505 HTTP Version Not Supported", "this is no HTTP/1.1 request")
     if method != b"GET":
-        raise Refusal(
-            "405 Method Not Allowed", "only GET opens a WebSocket", "Allow: GET"
-        )
+        raise Refusal("405 Method Not Allowed", "only GET opens a WebSocket", "Allow: GET")
     return target, fields
 
 
@@ -91,9 +83,7 @@ def tokens(values: list[bytes]) -> list[bytes]:
 
 def accept(fields: dict[bytes, list[bytes]]) -> bytes:
     """§4.2.1: what the client's handshake must hold; §4.2.2: the answer."""
-    versions, keys = fields.get(b"sec-websocket-version", []), fields.get(
-        b"sec-websocket-key", []
-    )
+    versions, keys = fields.get(b"sec-websocket-version", []), fields.get(b"sec-websocket-key", [])
     if len(fields.get(b"host", [])) != 1:
         raise Refusal("400 Bad Request", "exactly one Host is wanted")
     if b"websocket" not in tokens(fields.get(b"upgrade", [])):
@@ -104,9 +94,7 @@ def accept(fields: dict[bytes, list[bytes]]) -> bytes:
         told = ("Upgrade: websocket", "Sec-WebSocket-Version: 13")
         raise Refusal("426 Upgrade Required", "Sec-WebSocket-Version is not 13", *told)
     if len(keys) != 1 or not re.fullmatch(rb"[A-Za-z0-9+/]{22}==", keys[0]):
-        raise Refusal(
-            "400 Bad Request", "one Sec-WebSocket-Key of 16 bytes in base64 is wanted"
-        )
+        raise Refusal("400 Bad Request", "one Sec-WebSocket-Key of 16 bytes in base64 is wanted")
     digest = base64.b64encode(hashlib.sha1(keys[0] + GUID).digest())
     head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     return head + b"Sec-WebSocket-Accept: " + digest + b"\r\n\r\n"
@@ -201,12 +189,8 @@ class Http(Tcp):
         ):
             first = self.lines[0] if self.lines else bytes(data[:MAX_HEAD])
             if len(first.split(b" ", 2)[1:2] and first.split(b" ", 2)[1]) > MAX_TARGET:
-                raise Refusal(
-                    "414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes"
-                )
-            raise Refusal(
-                "431 Request Header Fields Too Large", "the request head is too large"
-            )
+                raise Refusal("414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes")
+            raise Refusal("431 Request Header Fields Too Large", "the request head is too large")
         if done:
             self.out += accept(parse_request(self.lines)[1])
             self.open = True
@@ -234,9 +218,7 @@ class SmallFrames(Http):
 
     def end(self, code: int | None, reason: bytes = b"") -> None:
         """Our CLOSE: the last thing that is sent."""
-        self.out += frame(
-            CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason
-        )
+        self.out += frame(CLOSE, b"" if code is None else code.to_bytes(2, "big") + reason)
         self.code = code or 1005
         self.closed = True
 
@@ -390,13 +372,9 @@ class Messages(SmallFrames):
 
 
 class Connection:
-    def __init__(
-        self, sock: socket.socket, peer: str, options: argparse.Namespace
-    ) -> None:
+    def __init__(self, sock: socket.socket, peer: str, options: argparse.Namespace) -> None:
         self.sock, self.peer, self.options = sock, peer, options
-        self.protocol = {1: Tcp, 2: Http, 3: SmallFrames, 4: Messages}[options.phase](
-            options
-        )
+        self.protocol = {1: Tcp, 2: Http, 3: SmallFrames, 4: Messages}[options.phase](options)
         self.inbox = bytearray()
         self.peer_ended = self.half_closed = self.paused = self.broken = False
         self.bytes_in = self.bytes_out = 0
@@ -476,9 +454,7 @@ class Server:
         self.selector.register(self.wakeup, selectors.EVENT_READ)
 
     def run(self) -> None:
-        while self.stop_at is None or (
-            self.clients and time.monotonic() < self.stop_at
-        ):
+        while self.stop_at is None or (self.clients and time.monotonic() < self.stop_at):
             timeout = None if self.accepting else 1.0
             if self.stop_at is not None:
                 timeout = max(0.0, self.stop_at - time.monotonic())
@@ -579,15 +555,9 @@ def show_address(host: str, port: int) -> str:
 def listen(options: argparse.Namespace) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        return socket.create_server(
-            (options.host, options.port), family=family, backlog=4096
-        )
+        return socket.create_server((options.host, options.port), family=family, backlog=4096)
     except OSError as error:
-        why = (
-            os.strerror(error.errno)
-            if error.errno and error.errno > 0
-            else error.strerror
-        )
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         where = show_address(options.host, options.port)
         sys.exit(f"phase{options.phase}: cannot listen on {where}: {why}")
 
@@ -600,9 +570,7 @@ class Parser(argparse.ArgumentParser):
 
 def port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(
-            f"a port from 0 to 65535 is wanted, not {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"a port from 0 to 65535 is wanted, not {text!r}")
     return int(text)
 
 
@@ -624,21 +592,13 @@ def parse_options() -> argparse.Namespace:
     )
     parser.set_defaults(max_buffered=4 << 20, when_full="pause", max_message=1 << 20)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument(
-        "--port", type=port, default=8080, help="port; 0 takes a free one"
-    )
+    parser.add_argument("--port", type=port, default=8080, help="port; 0 takes a free one")
     parser.add_argument("-v", action="store_true", help="log connections to stderr")
     if phase >= 3:
-        parser.add_argument(
-            "--max-buffered", type=size, help="bytes that may wait for one peer"
-        )
-        parser.add_argument(
-            "--when-full", choices=("pause", "drop"), help="what to do past that"
-        )
+        parser.add_argument("--max-buffered", type=size, help="bytes that may wait for one peer")
+        parser.add_argument("--when-full", choices=("pause", "drop"), help="what to do past that")
     if phase >= 4:
-        parser.add_argument(
-            "--max-message", type=size, help="bytes of the largest message"
-        )
+        parser.add_argument("--max-message", type=size, help="bytes of the largest message")
     options = parser.parse_args()
     if phase == 1:
         options.max_buffered = 2 * READ_SIZE

@@ -206,9 +206,7 @@ def test_idle_clients_cost_nothing(run: Run, start):
 def test_nc(start):
     """Several nc clients send lines at the same time; each prints its own echo."""
     host, port = (server := start()).address
-    with tool(server, "nc", host, str(port)) as one, tool(
-        server, "nc", host, str(port)
-    ) as two:
+    with tool(server, "nc", host, str(port)) as one, tool(server, "nc", host, str(port)) as two:
         one.type("from one\n")
         two.type("from two\n")
         two.expect("from two\n")
@@ -269,12 +267,8 @@ def test_system_calls(run: Run):
         client.expect_bytes(b"%d\n" % number)
     server.stop()
     counted = strace.names(strace.calls(file))
-    reads = (
-        counted["read"] + counted["recvfrom"] + counted["recvmsg"] + counted["readv"]
-    )
-    writes = (
-        counted["write"] + counted["sendto"] + counted["sendmsg"] + counted["writev"]
-    )
+    reads = counted["read"] + counted["recvfrom"] + counted["recvmsg"] + counted["readv"]
+    writes = counted["write"] + counted["sendto"] + counted["sendmsg"] + counted["writev"]
     waits = counted["epoll_wait"] + counted["epoll_pwait"]
     told = ", ".join(f"{name} {count}" for name, count in counted.most_common(12))
     for name, count, most in (
@@ -292,9 +286,7 @@ def test_system_calls(run: Run):
             cause="do not change what epoll watches for each message, and do not poll a socket that is not ready.",
             server=server,
         )
-    blocking = {"poll", "select", "pselect6", "ppoll", "fork", "clone3", "clone"} & set(
-        counted
-    )
+    blocking = {"poll", "select", "pselect6", "ppoll", "fork", "clone3", "clone"} & set(counted)
     check(
         not blocking,
         "one loop with epoll",
@@ -314,9 +306,7 @@ def test_accept4_and_nodelay(run: Run):
         client.close()
     server.stop()
     lines = file.read_text().splitlines()
-    made = [
-        line for line in lines if re.search(r"socket\(AF_INET6?, SOCK_STREAM", line)
-    ]
+    made = [line for line in lines if re.search(r"socket\(AF_INET6?, SOCK_STREAM", line)]
     accepted = [line for line in lines if re.search(r"accept4\(.* = \d+$", line)]
     nodelay = [line for line in lines if "TCP_NODELAY, [1]" in line]
     drawn = lines_of(made + accepted[:2])
@@ -354,14 +344,10 @@ def test_descriptors_do_not_block(run: Run, start):
         run.expect_served(run.connect(server))
     base = Path(f"/proc/{server.pid}")
     sockets = [
-        fd
-        for fd in os.listdir(base / "fd")
-        if os.readlink(base / "fd" / fd).startswith("socket:")
+        fd for fd in os.listdir(base / "fd") if os.readlink(base / "fd" / fd).startswith("socket:")
     ]
     for fd in sockets:
-        flags = int(
-            re.search(r"flags:\s+(\d+)", (base / "fdinfo" / fd).read_text()).group(1), 8
-        )
+        flags = int(re.search(r"flags:\s+(\d+)", (base / "fdinfo" / fd).read_text()).group(1), 8)
         check(
             flags & os.O_NONBLOCK,
             f"O_NONBLOCK on descriptor {fd}",
@@ -378,9 +364,7 @@ def test_descriptors_do_not_block(run: Run, start):
 def test_help(target: Target):
     """--help prints the flags on stdout and exits 0."""
     result = run_to_end(target, "--help", exact=True)
-    check(
-        result.status == 0 and not result.stderr, "exit 0 and no stderr", told(result)
-    )
+    check(result.status == 0 and not result.stderr, "exit 0 and no stderr", told(result))
     for flag in ("--host", "--port", "-v"):
         check(flag in result.stdout, f"{flag} in the help", told(result))
 
@@ -491,11 +475,7 @@ def test_quiet(run: Run, start):
 
 
 def told(result: Result) -> str:
-    how = (
-        "it still ran after 10 s"
-        if result.status is None
-        else f"exit status {result.status}"
-    )
+    how = "it still ran after 10 s" if result.status is None else f"exit status {result.status}"
     return f"{how}, stdout {result.stdout[:300]!r}, stderr {result.stderr[:300]!r}"
 
 
@@ -513,9 +493,7 @@ def expect_one_line(result: Result, status: int, part: str) -> None:
 
 
 @task("1.2")
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_ends_it(run: Run, start, number: signal.Signals):
     """SIGINT and SIGTERM: the server exits with 0, with clients connected or not."""
     for clients in (0, 3):
@@ -598,8 +576,7 @@ def test_signalfd(start):
         server=server,
     )
     masks = [
-        re.search(r"sigmask:\s+(\w+)", (base / "fdinfo" / fd).read_text()).group(1)
-        for fd in found
+        re.search(r"sigmask:\s+(\w+)", (base / "fdinfo" / fd).read_text()).group(1) for fd in found
     ]
     wanted = 1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1
     seen = 0

@@ -144,9 +144,7 @@ def test_byte_by_byte(connect):
     client = connect()
     data = request()
     client.send_request(data, cuts=range(1, len(data)))
-    client.expect_upgrade(
-        cause="keep the incomplete head, and go on with it at the next read."
-    )
+    client.expect_upgrade(cause="keep the incomplete head, and go on with it at the next read.")
 
 
 @task("2.1")
@@ -241,25 +239,15 @@ BAD_REQUEST = {
     "no key": request(_with(Sec_WebSocket_Key=None)),
     "key twice": request(_with(("Sec-WebSocket-Key", KEY))),
     "empty key": request(_with(Sec_WebSocket_Key="")),
-    "key of 15 bytes": request(
-        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 15).decode())
-    ),
-    "key of 17 bytes": request(
-        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 17).decode())
-    ),
-    "key of 18 bytes": request(
-        _with(Sec_WebSocket_Key=base64.b64encode(b"k" * 18).decode())
-    ),
+    "key of 15 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 15).decode())),
+    "key of 17 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 17).decode())),
+    "key of 18 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 18).decode())),
     "key without padding": request(_with(Sec_WebSocket_Key=KEY.rstrip("="))),
     "key that is no base64": request(_with(Sec_WebSocket_Key="!" * 22 + "==")),
     "key in base64url": request(_with(Sec_WebSocket_Key="-_" * 10 + "-A==")),
-    "key with a space inside": request(
-        _with(Sec_WebSocket_Key=KEY[:10] + " " + KEY[11:])
-    ),
+    "key with a space inside": request(_with(Sec_WebSocket_Key=KEY[:10] + " " + KEY[11:])),
     "bare LF": request().replace(b"\r\n", b"\n"),
-    "one bare LF": request().replace(
-        b"Upgrade: websocket\r\n", b"Upgrade: websocket\n"
-    ),
+    "one bare LF": request().replace(b"Upgrade: websocket\r\n", b"Upgrade: websocket\n"),
     "bare CR": _line("X-A: b\rc"),
     "CR in a name": _line("X\rA: b"),
     "NUL in a value": _line("X-A: b\0c"),
@@ -330,9 +318,7 @@ def test_only_http_1_1(connect, version: str):
     """The handshake is an HTTP/1.1 request (RFC 6455 §4.2.1, item 1)."""
     client = connect()
     client.send_request(request(version=version))
-    client.expect_refusal(
-        400, 426, 505, cause="the version in the request line is not checked."
-    )
+    client.expect_refusal(400, 426, 505, cause="the version in the request line is not checked.")
 
 
 VERSIONS = {
@@ -377,19 +363,13 @@ def test_head_too_large(connect, start):
     heads = {
         "one byte too many": request(_with(("X-Filling", "f" * filling))),
         "one endless line": request()[:-2] + b"X-Endless: " + b"e" * 20_000,
-        "endless lines": request()[:-2]
-        + b"X-A: "
-        + b"b" * 500
-        + b"\r\nX-A: "
-        + b"b\r\n" * 10_000,
+        "endless lines": request()[:-2] + b"X-A: " + b"b" * 500 + b"\r\nX-A: " + b"b\r\n" * 10_000,
         "a long name": request()[:-2] + b"n" * 9000,
     }
     for head in heads.values():
         client = connect(server)
         client.send_request(head)
-        client.expect_refusal(
-            400 if b"b\r\nb\r\n" in head else 431, 431, rule="RFC 6585 §5"
-        )
+        client.expect_refusal(400 if b"b\r\nb\r\n" in head else 431, 431, rule="RFC 6585 §5")
 
 
 @task("2.2")
@@ -422,9 +402,7 @@ def test_target_too_long(connect, start):
 
 
 @task("2.2")
-@pytest.mark.parametrize(
-    "data", [request(method="POST"), _line("X-A : b")], ids=["405", "400"]
-)
+@pytest.mark.parametrize("data", [request(method="POST"), _line("X-A : b")], ids=["405", "400"])
 def test_refusal_byte_by_byte(connect, data: bytes):
     """A refusal comes whole too if the request came one byte at a time, and more follows it."""
     client = connect()

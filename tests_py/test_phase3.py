@@ -95,9 +95,7 @@ def test_the_mask_starts_anew(ws: Client):
 @task("3.1")
 def test_byte_by_byte(ws: Client):
     """A frame may come one byte at a time: the mask's place survives each partial read (RFC 6455 §5.3)."""
-    data = encode(BINARY, b"thirteen byte") + encode(
-        TEXT, b"then seventeen by", mask=key(1)
-    )
+    data = encode(BINARY, b"thirteen byte") + encode(TEXT, b"then seventeen by", mask=key(1))
     ws.send_frames(data, cuts=range(1, len(data)))
     ws.expect_frame(BINARY, b"thirteen byte")
     ws.expect_frame(TEXT, b"then seventeen by")
@@ -108,9 +106,7 @@ def test_every_cut(ws: Client):
     """Two frames in two pieces, cut at every place: in a header, in a key, in a payload."""
     first, second = b"seven b", b"and eleven!"
     for cut in range(1, 6 + 7 + 6 + 11):
-        data = encode(BINARY, first, mask=key(cut)) + encode(
-            BINARY, second, mask=key(-cut)
-        )
+        data = encode(BINARY, first, mask=key(cut)) + encode(BINARY, second, mask=key(-cut))
         ws.send_frames(data, cuts=[cut])
         ws.expect_frame(BINARY, first)
         ws.expect_frame(BINARY, second)
@@ -120,9 +116,7 @@ def test_every_cut(ws: Client):
 def test_several_frames_in_one_write(ws: Client):
     """Frames that come in one segment are all answered, in order."""
     messages = [b"message %d" % number for number in range(300)]
-    ws.send_frames(
-        b"".join(encode(BINARY, m, mask=key(i)) for i, m in enumerate(messages))
-    )
+    ws.send_frames(b"".join(encode(BINARY, m, mask=key(i)) for i, m in enumerate(messages)))
     for message in messages:
         ws.expect_frame(
             BINARY,
@@ -138,7 +132,9 @@ def test_frames_with_the_handshake(connect):
     client.send_frames(request() + encode(TEXT, b"early") + encode(TEXT, b"bird"))
     client.sent = []
     client.expect_upgrade()
-    cause = "the bytes that follow the request's empty line were dropped: they are the first frames."
+    cause = (
+        "the bytes that follow the request's empty line were dropped: they are the first frames."
+    )
     client.expect_frame(TEXT, b"early", cause=cause)
     client.expect_frame(TEXT, b"bird", cause=cause)
 
@@ -165,10 +161,7 @@ def test_a_cut_around_the_handshake(connect, start):
 def test_ping_and_pong_are_ignored(ws: Client):
     """Phase 3 reads over PING and PONG; the message after them is answered next."""
     ws.send_frames(
-        encode(PING, b"are you there")
-        + encode(PONG)
-        + encode(PING)
-        + encode(TEXT, b"after")
+        encode(PING, b"are you there") + encode(PONG) + encode(PING) + encode(TEXT, b"after")
     )
     ws.expect_text("after", cause="phase 3 answers TEXT and BINARY only.")
 
@@ -438,16 +431,10 @@ def test_drop_sends_only_whole_frames_in_order(run: Run, start):
     got = bytes(client.inbox)
     whole = got[: len(got) // ECHO * ECHO]
     if whole != expected_echoes(len(whole) // ECHO * FRAME):
-        whole = whole[
-            : frames.first_difference(
-                whole, expected_echoes(len(whole) // ECHO * FRAME)
-            )
-        ]
+        whole = whole[: frames.first_difference(whole, expected_echoes(len(whole) // ECHO * FRAME))]
         found = frames.decode(got, len(whole))
         is_close = (
-            found
-            and found.opcode == CLOSE
-            and found.payload[:2] == (1013).to_bytes(2, "big")
+            found and found.opcode == CLOSE and found.payload[:2] == (1013).to_bytes(2, "big")
         )
         drawn = frames.draw(got[len(whole) :])
         check(
@@ -462,9 +449,7 @@ def test_drop_sends_only_whole_frames_in_order(run: Run, start):
 @task("3.2")
 def test_drop_spares_a_client_that_reads(connect, start):
     """--when-full drop: a client that reads its echoes is never dropped, however much it sends."""
-    client = connect(
-        start("--max-buffered", "1048576", "--when-full", "drop")
-    ).handshake()
+    client = connect(start("--max-buffered", "1048576", "--when-full", "drop")).handshake()
     for _ in range(20):
         client.send_bytes(SENT, what="2,000 frames", seconds=30)
         client.expect_bytes(ECHOES, seconds=30)
@@ -507,16 +492,11 @@ def test_empty_close(ws: Client):
 def test_nothing_after_close(ws: Client):
     """After CLOSE nothing is processed: a message behind it is not answered (RFC 6455 §5.5.1)."""
     ws.send_frames(
-        encode(TEXT, b"before")
-        + encode_close(1000)
-        + encode(TEXT, b"after")
-        + encode_close(1001)
+        encode(TEXT, b"before") + encode_close(1000) + encode(TEXT, b"after") + encode_close(1001)
     )
     ws.expect_text("before")
     ws.expect_close(1000)
-    ws.expect_eof(
-        "RFC 6455 §5.5.1", "after a CLOSE, frames must not be processed any more."
-    )
+    ws.expect_eof("RFC 6455 §5.5.1", "after a CLOSE, frames must not be processed any more.")
 
 
 @task("3.3")
@@ -568,9 +548,7 @@ def test_end_of_stream_without_close(connect, start):
         client.send_frames(whole + rest)
         client.half_close()
         client.expect_text("whole")
-        client.expect_eof(
-            "the contract: what is queued is still sent, then the connection ends"
-        )
+        client.expect_eof("the contract: what is queued is still sent, then the connection ends")
 
 
 UNMASKED_FRAMES = {
@@ -596,9 +574,7 @@ def test_unmasked(ws: Client, data: bytes):
 def test_reserved_bits(ws: Client, rsv: int):
     """RSV bits without an extension: 1002 (RFC 6455 §5.2)."""
     ws.send_frame(TEXT, b"Hello", rsv=rsv)
-    ws.expect_failure(
-        1002, "RFC 6455 §5.2", "bits 0x70 of the first byte must be zero."
-    )
+    ws.expect_failure(1002, "RFC 6455 §5.2", "bits 0x70 of the first byte must be zero.")
 
 
 @task("3.3")
@@ -617,9 +593,7 @@ def test_unknown_opcode(ws: Client, opcode: int):
 def test_fragments_are_refused(ws: Client, opcode: int):
     """Phase 3 has no fragments: FIN=0 is answered with 1003."""
     ws.send_frame(opcode, b"first part", fin=False)
-    ws.expect_failure(
-        1003, "RFC 6455 §7.4.1", "FIN, 0x80 of the first byte, was not checked."
-    )
+    ws.expect_failure(1003, "RFC 6455 §7.4.1", "FIN, 0x80 of the first byte, was not checked.")
 
 
 @task("3.3")
@@ -627,9 +601,7 @@ def test_fragments_are_refused(ws: Client, opcode: int):
 def test_continuations_are_refused(ws: Client):
     """Phase 3 has no fragments: a CONTINUATION is answered with 1003."""
     ws.send_frame(CONTINUATION, b"last part")
-    ws.expect_failure(
-        1003, "RFC 6455 §7.4.1", "opcode 0 continues a message; here there are none."
-    )
+    ws.expect_failure(1003, "RFC 6455 §7.4.1", "opcode 0 continues a message; here there are none.")
 
 
 @task("3.3")
@@ -694,9 +666,7 @@ def test_failure_disturbs_nobody(connect, start):
     other.send_frames(encode(TEXT, b"patience")[:8])
     for number in range(20):
         client = connect(server).handshake()
-        client.send_bytes(
-            random.Random(number).randbytes(200), what="200 bytes of noise"
-        )
+        client.send_bytes(random.Random(number).randbytes(200), what="200 bytes of noise")
         client.abort()
     other.send_bytes(encode(TEXT, b"patience")[8:], what="the rest of the frame")
     other.expect_text("patience")

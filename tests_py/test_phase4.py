@@ -38,8 +38,7 @@ def fragments(opcode: int, *parts: bytes, final: bool = True) -> list[bytes]:
     """The frames of one message: the first names the type, the last has FIN (RFC 6455 §5.4)."""
     last = len(parts) - 1 if final else len(parts)
     return [
-        encode(CONTINUATION if i else opcode, part, fin=i == last)
-        for i, part in enumerate(parts)
+        encode(CONTINUATION if i else opcode, part, fin=i == last) for i, part in enumerate(parts)
     ]
 
 
@@ -75,10 +74,7 @@ def test_ping_of_the_rfc(ws: Client):
 def test_every_ping_is_answered(ws: Client):
     """PINGs in one segment are answered in order, and so is the message between them (§5.5.2)."""
     ws.send_frames(
-        encode(PING, b"1")
-        + encode(BINARY, b"data")
-        + encode(PING, b"2")
-        + encode(PING, b"")
+        encode(PING, b"1") + encode(BINARY, b"data") + encode(PING, b"2") + encode(PING, b"")
     )
     ws.expect_frame(PONG, b"1")
     ws.expect_frame(BINARY, b"data")
@@ -114,9 +110,7 @@ def test_fragmented_control_frame(ws: Client, opcode: int):
 def test_long_control_frame(ws: Client, opcode: int):
     """A control frame has at most 125 bytes: 1002 (RFC 6455 §5.5)."""
     ws.send_frame(opcode, b"\x03\xe8" + b"c" * 124)
-    ws.expect_failure(
-        1002, "RFC 6455 §5.5", "the length of a control frame is at most 125."
-    )
+    ws.expect_failure(1002, "RFC 6455 §5.5", "the length of a control frame is at most 125.")
 
 
 GOOD_CODES = [
@@ -174,16 +168,11 @@ def test_empty_close(ws: Client):
 def test_one_close_each_way(ws: Client):
     """After its CLOSE the server sends nothing more, whatever comes (RFC 6455 §5.5.1)."""
     ws.send_frames(
-        encode(PING, b"1")
-        + encode_close(1000)
-        + encode(PING, b"2")
-        + encode_close(1001)
+        encode(PING, b"1") + encode_close(1000) + encode(PING, b"2") + encode_close(1001)
     )
     ws.expect_frame(PONG, b"1")
     ws.expect_close(1000)
-    ws.expect_eof(
-        "RFC 6455 §5.5.1", "nothing is sent, and nothing processed, after a CLOSE."
-    )
+    ws.expect_eof("RFC 6455 §5.5.1", "nothing is sent, and nothing processed, after a CLOSE.")
 
 
 @task("4.1")
@@ -245,9 +234,7 @@ def test_two_fragments_cut_everywhere(ws: Client):
 def test_fragments_of_one_byte(ws: Client):
     """A message may be cut into single bytes; the next one begins with a clean state (RFC 6455 §5.4)."""
     for message in (b"one byte at a time", b"and another one"):
-        ws.send_frames(
-            b"".join(fragments(BINARY, *cut(message, *range(1, len(message)))))
-        )
+        ws.send_frames(b"".join(fragments(BINARY, *cut(message, *range(1, len(message))))))
         ws.expect_frame(BINARY, message, "RFC 6455 §5.4")
     ws.echo(b"one frame after them")
 
@@ -263,9 +250,7 @@ def test_fragments_byte_by_byte(ws: Client):
 @task("4.2")
 def test_the_first_fragment_names_the_type(ws: Client):
     """The type of a message is that of its first frame (RFC 6455 §5.4)."""
-    ws.send_frames(
-        b"".join(fragments(TEXT, b"te", b"xt") + fragments(BINARY, b"bi", b"na", b"ry"))
-    )
+    ws.send_frames(b"".join(fragments(TEXT, b"te", b"xt") + fragments(BINARY, b"bi", b"na", b"ry")))
     ws.expect_frame(TEXT, b"text", "RFC 6455 §5.4")
     ws.expect_frame(BINARY, b"binary", "RFC 6455 §5.4")
 
@@ -321,13 +306,9 @@ def test_continuation_of_nothing(ws: Client):
 @task("4.2")
 def test_continuation_after_the_end(ws: Client):
     """A CONTINUATION after a message has ended: 1002, the state is clean again (RFC 6455 §5.4)."""
-    ws.send_frames(
-        b"".join(fragments(BINARY, b"a", b"b")) + encode(CONTINUATION, b"c", fin=False)
-    )
+    ws.send_frames(b"".join(fragments(BINARY, b"a", b"b")) + encode(CONTINUATION, b"c", fin=False))
     ws.expect_frame(BINARY, b"ab")
-    ws.expect_failure(
-        1002, "RFC 6455 §5.4", "the state of the ended message was not reset."
-    )
+    ws.expect_failure(1002, "RFC 6455 §5.4", "the state of the ended message was not reset.")
 
 
 @task("4.2")
@@ -336,9 +317,7 @@ def test_continuation_after_the_end(ws: Client):
 def test_a_message_inside_a_message(ws: Client, opcode: int, fin: bool):
     """A new TEXT or BINARY before the message before has ended: 1002 (RFC 6455 §5.4)."""
     ws.send_frames(encode(BINARY, b"open", fin=False) + encode(opcode, b"new", fin=fin))
-    ws.expect_failure(
-        1002, "RFC 6455 §5.4", "fragments of two messages must not be mixed."
-    )
+    ws.expect_failure(1002, "RFC 6455 §5.4", "fragments of two messages must not be mixed.")
 
 
 @task("4.2")
@@ -377,9 +356,7 @@ def test_sum_of_fragments(connect, start):
     server = start("--max-message", "100")
     for last in (20, 21):
         client = connect(server).handshake()
-        client.send_frames(
-            b"".join(fragments(BINARY, b"a" * 40, b"b" * 40, b"c" * last))
-        )
+        client.send_frames(b"".join(fragments(BINARY, b"a" * 40, b"b" * 40, b"c" * last)))
         if last == 20:
             client.expect_frame(BINARY, b"a" * 40 + b"b" * 40 + b"c" * 20)
             client.echo(b"the sum starts anew")
@@ -471,8 +448,7 @@ def test_large_pieces(ws: Client):
     """1 MiB in pieces of odd sizes: the mask's place is right at the start of each (RFC 6455 §5.3)."""
     data = encode(BINARY, bytes_of(MIB))
     places = [
-        sum(random.Random(n).randrange(1, 65536) for n in range(count))
-        for count in range(1, 40)
+        sum(random.Random(n).randrange(1, 65536) for n in range(count)) for count in range(1, 40)
     ]
     ws.send_frames(data, cuts=places)
     ws.expect_frame(BINARY, bytes_of(MIB), "RFC 6455 §5.3")
@@ -494,9 +470,7 @@ def test_long_fragments(ws: Client):
 def test_a_length_that_is_not_minimal(ws: Client, form: int, length: int):
     """A length must be in its shortest form: else 1002 (RFC 6455 §5.2)."""
     ws.send_frame(BINARY, b"x" * length, form=form)
-    ws.expect_failure(
-        1002, "RFC 6455 §5.2", "the minimal number of bytes must encode the length."
-    )
+    ws.expect_failure(1002, "RFC 6455 §5.2", "the minimal number of bytes must encode the length.")
 
 
 @task("4.3")
@@ -520,14 +494,11 @@ def test_too_long(ws: Client, length: int):
 
 
 @task("4.3")
-@pytest.mark.parametrize(
-    "length", [MIB - 9, (1 << 32) - 10, (1 << 63) - 10, (1 << 63) - 1]
-)
+@pytest.mark.parametrize("length", [MIB - 9, (1 << 32) - 10, (1 << 63) - 10, (1 << 63) - 1])
 def test_a_sum_that_overflows(ws: Client, length: int):
     """Ten bytes and a fragment whose length makes the sum too large, or overflow: 1009 (§7.4.1)."""
     ws.send_frames(
-        encode(BINARY, b"ten bytes.", fin=False)
-        + encode(CONTINUATION, form=64, length=length)
+        encode(BINARY, b"ten bytes.", fin=False) + encode(CONTINUATION, form=64, length=length)
     )
     ws.expect_failure(
         1009,
@@ -735,9 +706,7 @@ def test_text_after_binary(ws: Client):
     ws.echo(b"binary, and half a character: \xe2\x82")
     ws.send_text("fine")
     ws.expect_text("fine", "RFC 6455 §8.1")
-    ws.send_frames(
-        b"".join(fragments(BINARY, b"\xf0", b"\x9f")) + encode(TEXT, b"fine again")
-    )
+    ws.send_frames(b"".join(fragments(BINARY, b"\xf0", b"\x9f")) + encode(TEXT, b"fine again"))
     ws.expect_frame(BINARY, b"\xf0\x9f")
     ws.expect_text("fine again", "RFC 6455 §8.1")
 
@@ -749,9 +718,7 @@ def test_one_bad_byte_anywhere(connect, start):
     for place in range(70):
         client = connect(server).handshake()
         client.send_text(b"a" * place + b"\x80" + b"a" * (69 - place))
-        client.expect_failure(
-            1007, "RFC 6455 §8.1", f"the wrong byte at {place} was passed over."
-        )
+        client.expect_failure(1007, "RFC 6455 §8.1", f"the wrong byte at {place} was passed over.")
         client.close()
 
 
@@ -797,11 +764,7 @@ def test_random_text(run: Run):
     """Random bytes as TEXT, in random fragments: an echo if Python can decode them, else 1007 (§8.1)."""
     server = run.start()
     some_text = strategies.text(max_size=8).map(str.encode)
-    pieces = (
-        some_text
-        | some_text
-        | strategies.sampled_from([*BAD_TEXT.values(), *CUT_SHORT])
-    )
+    pieces = some_text | some_text | strategies.sampled_from([*BAD_TEXT.values(), *CUT_SHORT])
 
     @bounded(200)
     @given(
@@ -831,9 +794,9 @@ class Message(NamedTuple):
     mask: bytes
 
 
-SIZED = strategies.sampled_from(
-    [0, 1, 5, 125, 126, 127, 1000, 65535, 65536]
-) | strategies.integers(0, 300)
+SIZED = strategies.sampled_from([0, 1, 5, 125, 126, 127, 1000, 65535, 65536]) | strategies.integers(
+    0, 300
+)
 MESSAGES = strategies.builds(
     Message,
     opcode=strategies.just(BINARY),
@@ -976,8 +939,7 @@ def test_sigterm_in_the_middle(connect, start):
     server = start()
     inside, outside = connect(server).handshake(), connect(server)
     inside.send_frames(
-        encode(BINARY, b"half a message", fin=False)
-        + encode(CONTINUATION, b"half a frame")[:7]
+        encode(BINARY, b"half a message", fin=False) + encode(CONTINUATION, b"half a frame")[:7]
     )
     outside.send_request(b"GET / HTTP/1.1\r\nHost: loc")
     connect(server).handshake().close()

@@ -131,9 +131,7 @@ FLAGS = [f"--{name}" for name in DURATIONS] + [
 def test_help(target: Target):
     """--help tells every flag on stdout and exits 0."""
     result = run_to_end(target, "--help", exact=True)
-    check(
-        result.status == 0 and not result.stderr, "exit 0 and no stderr", told(result)
-    )
+    check(result.status == 0 and not result.stderr, "exit 0 and no stderr", told(result))
     for flag in FLAGS + ["--host", "--port", "-v"]:
         check(flag in result.stdout, f"{flag} in the help", told(result))
 
@@ -194,8 +192,7 @@ def test_what_is_printed(start):
     printed_fingerprint(server)
     lines = server.stdout.splitlines()[-2:]
     check(
-        [line.partition(":")[0] for line in lines]
-        == ["listening on ws", "listening on wss"],
+        [line.partition(":")[0] for line in lines] == ["listening on ws", "listening on wss"],
         "`listening on ws://…`, then `listening on wss://…`, at the end",
         f"it printed {server.stdout!r}",
         server=server,
@@ -290,14 +287,10 @@ def test_half_open_handshakes_stop_nobody(run: Run, dial, start):
     hello = tls.client_hello()
     for number in range(200):
         client = dial(TcpClient, server)
-        client.send_bytes(
-            hello[: (number * 7) % len(hello)], what="a part of a ClientHello"
-        )
+        client.send_bytes(hello[: (number * 7) % len(hello)], what="a part of a ClientHello")
     for _ in range(5):
         run.connect(server).handshake().echo()
-    server.expect_idle(
-        "half-open handshakes wait", "want_read is EPOLLIN, not EPOLLOUT."
-    )
+    server.expect_idle("half-open handshakes wait", "want_read is EPOLLIN, not EPOLLOUT.")
 
 
 # --- Task 5.1: the message's deadline -------------------------------------------------------------
@@ -362,9 +355,7 @@ def test_one_message_after_the_other(run: Run, start):
     for client, data in talkers.items():
         client.send_frames(data[5:] + encode(TEXT, b"the last"))
         rule = "PROTOCOL 23: a deadline of the message, not of the connection"
-        while (
-            found := client.next_frame("the echo of “the last”", rule)
-        ).opcode != TEXT:
+        while (found := client.next_frame("the echo of “the last”", rule)).opcode != TEXT:
             if found.opcode == CLOSE:
                 client.fail("the echoes", "it was cut", rule)
 
@@ -521,9 +512,7 @@ def test_close_timeout(run: Run, start):
         except OSError:
             pass  # it is closed, as it should be
         time.sleep(0.01)
-    expect_given_up(
-        server, before, 0, "peers that do not end to be closed", "PROTOCOL 16"
-    )
+    expect_given_up(server, before, 0, "peers that do not end to be closed", "PROTOCOL 16")
 
 
 @task("5.1")
@@ -559,9 +548,7 @@ def test_zero_is_off(run: Run, start):
     before = server.descriptors()
     clients = unfinished(run, server) + lingering(run, server)
     # What the clients' kernels acknowledge late may wake it a few times.
-    server.expect_idle(
-        "no deadline is set", "with 0 there is nothing to wake up for.", 6
-    )
+    server.expect_idle("no deadline is set", "with 0 there is nothing to wake up for.", 6)
     check(
         server.descriptors() == before + len(clients),
         "all connections to be there",
@@ -582,12 +569,8 @@ def test_zero_sets_no_timer(run: Run):
     lingering(run, server)
     run.connect(server).handshake().echo()
     calls = strace.calls(file)
-    armed = [
-        line for line in calls if re.search(r"timerfd_settime\(.*tv_n?sec=[1-9]", line)
-    ]
-    waits = [
-        line for line in calls if re.search(r"epoll_p?wait2?\(.*\], \d+, [1-9]", line)
-    ]
+    armed = [line for line in calls if re.search(r"timerfd_settime\(.*tv_n?sec=[1-9]", line)]
+    waits = [line for line in calls if re.search(r"epoll_p?wait2?\(.*\], \d+, [1-9]", line)]
     drawn = [line[:100] for line in armed + waits][:6]
     check(not armed + waits, "no timer", "there is one", drawn=drawn, server=server)
 
@@ -1064,9 +1047,7 @@ def test_many_frames_in_one_record(dial, start, cap: str):
 
 @task("5.2")
 @tls_port
-@pytest.mark.parametrize(
-    "size", [16350, 16383, 16384, 16385, 32768, 65536, 100_000, MIB]
-)
+@pytest.mark.parametrize("size", [16350, 16383, 16384, 16385, 32768, 65536, 100_000, MIB])
 def test_messages_longer_than_a_record(dial, size: int):
     """Messages around and over the 16 KiB of a record come back (RFC 8446 §5.1)."""
     client = dial(TlsClient).handshake()
@@ -1092,9 +1073,7 @@ def test_both_directions_stuck(dial, start, version: ssl.TLSVersion, cap: str):
     server = start("--max-buffered", cap)
     client = dial(TlsClient, server, narrow=True, settings=tls.context(version))
     sent = fill(slow_reader(client), SMALL.sent)
-    server.expect_idle(
-        "both directions are stuck", "EPOLLIN is watched while paused.", 5
-    )
+    server.expect_idle("both directions are stuck", "EPOLLIN is watched while paused.", 5)
     more = SMALL.next(sent, MIB)
     client.send_bytes(more, what="1 MiB more, while reading", seconds=30)
     wanted = SMALL.expected(sent + len(more))
@@ -1109,15 +1088,11 @@ def test_key_update(dial, start, cap: str):
     """A client that does not read sends messages and KeyUpdates until all is full, then reads (RFC 8446 §4.6.3)."""
     client = dial(LibsslClient, start("--max-buffered", cap), narrow=True)
     asked: list[bool] = []
-    sent = fill(
-        slow_reader(client), SMALL.sent, lambda: asked.append(client.sock.key_update())
-    )
+    sent = fill(slow_reader(client), SMALL.sent, lambda: asked.append(client.sock.key_update()))
     spins = "a read that wants to write waits for EPOLLOUT, not for EPOLLIN."
     client.server.expect_idle("all is stuck", spins, 5)
     more = SMALL.next(sent, 20_000)
-    client.send_bytes(
-        more, what=f"{sum(asked)} KeyUpdates were among them; now the rest"
-    )
+    client.send_bytes(more, what=f"{sum(asked)} KeyUpdates were among them; now the rest")
     wanted = SMALL.expected(sent + len(more))
     cause = "SSL_read may want to write: the answer to a KeyUpdate. Wait for EPOLLOUT then, and read on."
     client.expect_bytes(wanted, "PROTOCOL 17", cause, seconds=30)
@@ -1194,9 +1169,7 @@ def test_close_notify(dial, start, version: ssl.TLSVersion, end):
 def test_close_notify_behind_full_buffers(dial, start):
     """A peer that ends before it reads gets its echo, and a close_notify behind it (RFC 8446 §6.1)."""
     server = start()
-    for records in range(
-        4, 64, 4
-    ):  # at one of them the last bytes are the first to wait
+    for records in range(4, 64, 4):  # at one of them the last bytes are the first to wait
         client = dial(TlsClient, server, narrow=True).handshake()
         payload = os.urandom(records * 16384)
         client.send_frames(encode(BINARY, payload), reading=False)
@@ -1249,14 +1222,10 @@ def test_broken_records(run: Run, dial, start, version, data: bytes):
     client.echo()
     client.send_raw(data, "what is no record")
     end = client.end_of_tls()
-    check(
-        "ALERT" in end, "a fatal alert", f"this came: {end or 'an end'}", client=client
-    )
+    check("ALERT" in end, "a fatal alert", f"this came: {end or 'an end'}", client=client)
     client.close()
     expect_given_up(server, before, 0, "the broken connection to be closed")
-    for _ in range(
-        2
-    ):  # an error queue that was not cleared shows after the first answer
+    for _ in range(2):  # an error queue that was not cleared shows after the first answer
         other.echo(cause="the error queue was not cleared: ERR_clear_error before each call.")
 
 
@@ -1275,9 +1244,7 @@ def test_a_truncated_record(run: Run, dial, start):
     client.end_of_tls()
     client.close()
     expect_given_up(server, before, 0, "the connection to be closed")
-    for _ in range(
-        2
-    ):  # an error queue that was not cleared shows after the first answer
+    for _ in range(2):  # an error queue that was not cleared shows after the first answer
         other.echo()
 
 
@@ -1412,9 +1379,7 @@ def test_origins_that_are_kept_out(connect, start):
 @plain_port
 def test_default_ports_in_the_flag(connect, start):
     """A default port or upper case in --origin itself makes no difference either."""
-    server = start(
-        "--origin", "HTTP://Example.com:80", "--origin=https://b.example:443"
-    )
+    server = start("--origin", "HTTP://Example.com:80", "--origin=https://b.example:443")
     for origin in ("http://example.com", "https://b.example"):
         client = connect(server)
         client.send_request(with_origins(origin))
@@ -1534,9 +1499,7 @@ def test_the_page_in_a_browser(browser, start, tmp_path: Path):
     browser.expect(lambda: browser.text().count(first) == 2, f"“{first}” twice", server)
     for typed in ("typed into the form", "grüße & <b>tags</b>"):
         browser.say(typed)
-        browser.expect(
-            lambda: browser.text().count(typed) == 2, f"“{typed}” and its echo", server
-        )
+        browser.expect(lambda: browser.text().count(typed) == 2, f"“{typed}” and its echo", server)
     browser.driver.save_screenshot(str(tmp_path / "page.png"))
 
 

@@ -35,9 +35,7 @@ class Browser:
         try:
             self.driver.get(url)
         except self.error as error:
-            raise CheckFailed(
-                f"the browser to load {url}", str(error).partition("\n")[0]
-            )
+            raise CheckFailed(f"the browser to load {url}", str(error).partition("\n")[0])
 
     def text(self) -> str:
         """What the page shows."""
@@ -79,9 +77,7 @@ def chromium() -> Iterator[Browser]:
         from selenium.common.exceptions import WebDriverException
         from selenium.webdriver.chrome.service import Service
     except ImportError:
-        check(
-            False, "the library selenium", "it is not installed: make setup brings it"
-        )
+        check(False, "the library selenium", "it is not installed: make setup brings it")
     profile = tempfile.mkdtemp(prefix="chromium-")
     options = webdriver.ChromeOptions()
     options.binary_location = need("chromium")

@@ -53,9 +53,7 @@ def issue(name: str, issuer: Issued | None = None, authority: bool = False) -> I
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(authority, None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
     )
     return Issued(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 

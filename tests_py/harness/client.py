@@ -27,13 +27,9 @@ class Client(Connection):
         self.send_frames(frames.encode(opcode, payload, **options), cuts)
 
     def send_text(self, text: str | bytes, **options) -> None:
-        self.send_frame(
-            TEXT, text.encode() if isinstance(text, str) else text, **options
-        )
+        self.send_frame(TEXT, text.encode() if isinstance(text, str) else text, **options)
 
-    def send_close(
-        self, code: int | None = 1000, reason: bytes = b"", **options
-    ) -> None:
+    def send_close(self, code: int | None = 1000, reason: bytes = b"", **options) -> None:
         self.send_frames(frames.encode_close(code, reason, **options))
 
     def next_frame(
@@ -64,9 +60,7 @@ class Client(Connection):
         """The next frame is exactly this one: whole, unmasked, its length in the shortest form."""
         words = f"a {frames.name(opcode)} frame with {frames.show(payload)}"
         frame = self.next_frame(words, rule, cause, seconds)
-        wanted = Frame(
-            opcode, payload, raw=frames.encode(opcode, payload, mask=frames.UNMASKED)
-        )
+        wanted = Frame(opcode, payload, raw=frames.encode(opcode, payload, mask=frames.UNMASKED))
         if frame.raw == wanted.raw:
             return
         why = diagnose.frame(wanted, frame, self.sent) or cause
@@ -104,17 +98,13 @@ class Client(Connection):
         if whole and frame.payload[:2] == body and (code or not frame.payload):
             self._check_reason(frame, words, rule)
             return
-        why = (
-            diagnose.frame(wanted, frame, self.sent) if frame.opcode == CLOSE else None
-        )
+        why = diagnose.frame(wanted, frame, self.sent) if frame.opcode == CLOSE else None
         if cause and not frame.payload:
             why = cause
         reason = frame.payload[2:] if frame.opcode == CLOSE and code else b""
         raw = frames.encode_close(code, reason, mask=frames.UNMASKED)
         drawn = frames.draw_difference(raw, frame.raw) + ["", *frames.draw(frame.raw)]
-        self.fail(
-            words, f"this came: {frames.describe(frame)}", rule, drawn, why or cause
-        )
+        self.fail(words, f"this came: {frames.describe(frame)}", rule, drawn, why or cause)
 
     def _check_reason(self, frame: Frame, words: str, rule: str) -> None:
         try:
@@ -123,9 +113,7 @@ class Client(Connection):
             self.fail(words, "its reason is not UTF-8", rule, frames.draw(frame.raw))
         if "\0" in reason:
             cause = "bytes of the server's memory follow the code: send the reason's own length."
-            self.fail(
-                words, "its reason has NUL bytes", rule, frames.draw(frame.raw), cause
-            )
+            self.fail(words, "its reason has NUL bytes", rule, frames.draw(frame.raw), cause)
 
     def expect_failure(self, code: int, rule: str, cause: str | None = None) -> None:
         """The server fails the connection: a CLOSE with this code, then the end of the stream at once."""
@@ -135,9 +123,7 @@ class Client(Connection):
 
     # --- HTTP ------------------------------------------------------------
 
-    def send_request(
-        self, data: bytes | None = None, cuts: Iterable[int] = (), **options
-    ) -> None:
+    def send_request(self, data: bytes | None = None, cuts: Iterable[int] = (), **options) -> None:
         data = http.request() if data is None else data
         self.send_bytes(
             data,
@@ -159,9 +145,7 @@ class Client(Connection):
         while (end := self.inbox.find(b"\r\n\r\n")) < 0:
             if not self.read_more(deadline):
                 bare = (
-                    "a head ends with an empty line, CRLF CRLF."
-                    if b"\n\n" in self.inbox
-                    else None
+                    "a head ends with an empty line, CRLF CRLF." if b"\n\n" in self.inbox else None
                 )
                 self._fail_waiting(words, deadline, rule, bare or cause)
         try:
@@ -171,9 +155,7 @@ class Client(Connection):
         del self.inbox[: end + 4]
         if response.status != 101:
             self._read_body(response, words, deadline)
-        self._step(
-            f"received {response.version} {response.status} {response.reason}".rstrip()
-        )
+        self._step(f"received {response.version} {response.status} {response.reason}".rstrip())
         if response.status not in statuses or response.version != "HTTP/1.1":
             said = response.body.decode("utf-8", "replace").strip()[:200]
             line = f"{response.version} {response.status} {response.reason}"
@@ -185,9 +167,7 @@ class Client(Connection):
             )
         return response
 
-    def _read_body(
-        self, response: http.Response, words: str, deadline: Deadline
-    ) -> None:
+    def _read_body(self, response: http.Response, words: str, deadline: Deadline) -> None:
         length = response.header("Content-Length")
         if length is None or not length.isdigit():
             self.fail(
@@ -206,9 +186,7 @@ class Client(Connection):
         response.body = bytes(self.inbox[: int(length)])
         del self.inbox[: int(length)]
 
-    def expect_upgrade(
-        self, key: str = http.KEY, cause: str | None = None
-    ) -> http.Response:
+    def expect_upgrade(self, key: str = http.KEY, cause: str | None = None) -> http.Response:
         """101 with all that it owes, and the right Sec-WebSocket-Accept."""
         response = self.expect_response(101, "RFC 6455 §4.2.2", cause)
         for name, token in (("Upgrade", "websocket"), ("Connection", "upgrade")):
@@ -255,18 +233,14 @@ class Client(Connection):
             name = name.replace("_", "-")
             if token.lower() not in response.tokens(name):
                 told = f"it is {response.header(name)!r}"
-                self.fail(
-                    f"the header {name}: {token} in the {response.status}", told, rule
-                )
+                self.fail(f"the header {name}: {token} in the {response.status}", told, rule)
         if not response.body.strip():
             self.fail(
                 f"a body of the {words} that says what is wrong",
                 "it is empty",
                 "RFC 9110 §15.5",
             )
-        self.expect_eof(
-            "RFC 9112 §9.6", "after a refusal: flush, then shutdown(SHUT_WR)."
-        )
+        self.expect_eof("RFC 9112 §9.6", "after a refusal: flush, then shutdown(SHUT_WR).")
         return response
 
     def handshake(self, target: str = "/") -> Client:
@@ -277,16 +251,12 @@ class Client(Connection):
 
     # --- whole conversations --------------------------------------------------
 
-    def ping_pong(
-        self, payload: bytes = b"are you there", cause: str | None = None
-    ) -> None:
+    def ping_pong(self, payload: bytes = b"are you there", cause: str | None = None) -> None:
         """An event that bounds silence: whatever else was to come would have come before this PONG."""
         self.send_frame(PING, payload)
         self.expect_frame(PONG, payload, "RFC 6455 §5.5.3", cause=cause)
 
-    def echo(
-        self, payload: bytes = b"still here", opcode: int = BINARY, **options
-    ) -> None:
+    def echo(self, payload: bytes = b"still here", opcode: int = BINARY, **options) -> None:
         self.send_frame(opcode, payload)
         self.expect_frame(opcode, payload, **options)
 
@@ -297,17 +267,13 @@ class Client(Connection):
             code,
             cause="a CLOSE is answered with its own code. Was it taken for a wrong one (§7.4)?",
         )
-        self.expect_eof(
-            "RFC 6455 §7.1.1", "the server closes the TCP connection first."
-        )
+        self.expect_eof("RFC 6455 §7.1.1", "the server closes the TCP connection first.")
 
 
 def _unfinished(data: bytes) -> Frame:
     """The start of a frame whose rest is not sent: enough of it for the diagnosis."""
     opcode = data[0] & 15 if data else CONTINUATION
-    return Frame(
-        opcode, b"", mask=MASK if len(data) > 1 and data[1] & 0x80 else frames.UNMASKED
-    )
+    return Frame(opcode, b"", mask=MASK if len(data) > 1 and data[1] & 0x80 else frames.UNMASKED)
 
 
 def draw_text(expected: str, received: str) -> list[str]:

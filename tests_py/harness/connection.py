@@ -20,9 +20,7 @@ _KEPT_STEPS = 24
 
 
 class Connection:
-    def __init__(
-        self, server: Server, narrow: bool = False, plain: bool = False
-    ) -> None:
+    def __init__(self, server: Server, narrow: bool = False, plain: bool = False) -> None:
         """Connect. A narrow client has tiny socket buffers, and so makes the server's tiny too.
 
         `plain`: to the first port that the server told, even if the test is about the TLS port.
@@ -44,9 +42,7 @@ class Connection:
     def _connect(self, narrow: bool) -> socket.socket | TlsStream:
         addresses = self.server.addresses
         host, port = self.server.address if self.tls else next(iter(addresses.values()))
-        sock = socket.socket(
-            socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM
-        )
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         if narrow:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -145,9 +141,7 @@ class Connection:
                 continue
             if reading:
                 self._drain()
-            if not self._wait(
-                select.POLLOUT | (select.POLLIN if reading else 0), deadline
-            ):
+            if not self._wait(select.POLLOUT | (select.POLLIN if reading else 0), deadline):
                 done = len(data) - len(view)
                 self.fail(
                     f"the server to take {len(data)} bytes",
@@ -172,9 +166,7 @@ class Connection:
         pieces = [data[a:b] for a, b in zip([0, *edges], [*edges, len(data)])]
         self.pieces = len(pieces)
         in_pieces = (
-            f" in {len(pieces)} pieces, cut at {', '.join(map(str, edges[:6]))}"
-            if edges
-            else ""
+            f" in {len(pieces)} pieces, cut at {', '.join(map(str, edges[:6]))}" if edges else ""
         )
         in_pieces += "…" if len(edges) > 6 else ""
         self._step(f"sent {len(data)} bytes{in_pieces}: {what or repr(data[:40])[1:]}")
@@ -241,9 +233,7 @@ class Connection:
                     return True
                 continue
             # Over TLS, what we have sent may still be on its way, and come first.
-            events = select.POLLIN | select.POLLOUT * getattr(
-                self.sock, "wants_write", False
-            )
+            events = select.POLLIN | select.POLLOUT * getattr(self.sock, "wants_write", False)
             if self.reset or deadline.over() or not self._wait(events, deadline):
                 return False
         return False
@@ -299,9 +289,7 @@ class Connection:
     ) -> None:
         """Exactly these bytes come next."""
         deadline = Deadline(seconds)
-        while len(self.inbox) < len(expected) and expected.startswith(
-            bytes(self.inbox[:64])
-        ):
+        while len(self.inbox) < len(expected) and expected.startswith(bytes(self.inbox[:64])):
             if not self.read_more(deadline):
                 break
         got = bytes(self.inbox[: len(expected)])
@@ -328,9 +316,7 @@ class Connection:
         if self.ended or self.reset:
             self._fail_ended("the connection to stay open", "the server ended it", rule)
 
-    def expect_eof(
-        self, rule: str = "", cause: str | None = None, seconds: float = REPLY
-    ) -> None:
+    def expect_eof(self, rule: str = "", cause: str | None = None, seconds: float = REPLY) -> None:
         """Nothing more comes but the end of the stream, and no reset."""
         deadline = Deadline(seconds)
         while not self.inbox and self.read_more(deadline):
@@ -354,7 +340,9 @@ class Connection:
 
     def expect_patience(self) -> None:
         """The server has half-closed, but reads on: sending to it brings no reset."""
-        expected = "the server to read on until our end of stream, after it has ended its own direction"
+        expected = (
+            "the server to read on until our end of stream, after it has ended its own direction"
+        )
         cause = "it closed the socket: unread bytes reset the connection, and the peer loses the code. shutdown(SHUT_WR), then read and discard until EOF."
         for _ in range(3):
             try:
@@ -382,9 +370,7 @@ def send_until_stuck(clients: list[Connection], data: bytes, most: int) -> list[
         for index, client in enumerate(clients):
             while sent[index] < most:
                 at = sent[index] % len(data)
-                count = client.try_stuck_send(
-                    memoryview(data)[at : at + most - sent[index]]
-                )
+                count = client.try_stuck_send(memoryview(data)[at : at + most - sent[index]])
                 sent[index] += count
                 moved = moved or count > 0
                 if not count:

@@ -94,12 +94,12 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
             parts = []
         if frame.opcode < 8:
             parts.append(frame.payload)
-    if 1 < len(parts) <= 5 and any(
-        received == b"".join(p) for p in permutations(parts)
-    ):
+    if 1 < len(parts) <= 5 and any(received == b"".join(p) for p in permutations(parts)):
         return "all fragments are there, but in another order than they were sent in (§5.4)."
     if len(parts) > 1 and received and received == parts[-1]:
-        return "only the last fragment came back: a message is all its fragments, put together (§5.4)."
+        return (
+            "only the last fragment came back: a message is all its fragments, put together (§5.4)."
+        )
     if len(parts) > 1 and received and received == parts[0]:
         return "only the first fragment came back: a message ends with the frame that has FIN=1 (§5.4)."
     for frame in sent:
@@ -115,20 +115,14 @@ def state(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
         return f"{len(received) - len(expected)} bytes too many at the end: was a buffer sent to its capacity, or the next frame with it?"
     if len(received) < len(expected) and expected.startswith(received) and received:
         return f"the last {len(expected) - len(received)} bytes are missing."
-    if (
-        received
-        and len(received) == len(expected)
-        and received == received[:1] * len(received)
-    ):
+    if received and len(received) == len(expected) and received == received[:1] * len(received):
         return "all bytes are the same: was the buffer sent before it was filled?"
     return None
 
 
 def payload(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
     found = masking(expected, received, sent) or state(expected, received, sent)
-    return found or (
-        stream(expected, received) if len(received) != len(expected) else None
-    )
+    return found or (stream(expected, received) if len(received) != len(expected) else None)
 
 
 def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
@@ -151,11 +145,10 @@ def frame(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
 def _opcode(expected: Frame, received: Frame, sent: list[Frame]) -> str | None:
     if received.opcode == frames.CLOSE:
         return _too_strict(received.payload, sent)
-    if (
-        received.opcode in (frames.PING, frames.PONG)
-        and received.payload == expected.payload
-    ):
-        return "the payload is right, the opcode is not: a PING is answered by a PONG, 0xA (§5.5.3)."
+    if received.opcode in (frames.PING, frames.PONG) and received.payload == expected.payload:
+        return (
+            "the payload is right, the opcode is not: a PING is answered by a PONG, 0xA (§5.5.3)."
+        )
     if received.payload == expected.payload:
         return f"the payload is right, the opcode is not: {frames.name(received.opcode)} for {frames.name(expected.opcode)} (§5.6)."
     return None
@@ -172,13 +165,9 @@ def _too_strict(body: bytes, sent: list[Frame]) -> str:
     data = [f for f in sent if f.opcode < frames.CLOSE]
     ended = next((i for i, f in enumerate(data) if f.fin), len(data))
     if code == 1002 and any(f.opcode != frames.CONTINUATION for f in data[ended + 1 :]):
-        asked.append(
-            "was the state of the message before reset when it ended, at FIN=1 (§5.4)"
-        )
+        asked.append("was the state of the message before reset when it ended, at FIN=1 (§5.4)")
     if last.raw and last.length_form > 7 and code in (1002, 1009):
-        asked.append(
-            f"was the {last.length_form}-bit length read in network byte order (§5.2)"
-        )
+        asked.append(f"was the {last.length_form}-bit length read in network byte order (§5.2)")
     if code == 1007:
         asked.append(
             "was each byte unmasked with its own byte of the mask, over partial reads too (§5.3)"
@@ -193,7 +182,9 @@ def close(expected: bytes, received: bytes) -> str | None:
     """Close bodies; the reason is the server's own business, so only the code counts."""
     code, got = expected[:2], received[:2]
     if len(received) == 1:
-        return "a CLOSE body of one byte: it is empty, or at least the two bytes of a code (§5.5.1)."
+        return (
+            "a CLOSE body of one byte: it is empty, or at least the two bytes of a code (§5.5.1)."
+        )
     if not got and code:
         return "the CLOSE carries no code: two bytes, the code in network byte order, come first (§5.5.1)."
     if got and not code:
@@ -239,15 +230,9 @@ def accept(key: str, received: str) -> str | None:
         decoded = b""
     sha1 = hashlib.sha1(raw + http.GUID)
     mistakes = {
-        digest(
-            raw + b"\r\n" + http.GUID
-        ): "the key was hashed with the CRLF that ends its line",
-        digest(
-            raw + b"\r" + http.GUID
-        ): "the key was hashed with the CR that ends its line",
-        digest(
-            b" " + raw + http.GUID
-        ): "the key was hashed with the space that follows the colon",
+        digest(raw + b"\r\n" + http.GUID): "the key was hashed with the CRLF that ends its line",
+        digest(raw + b"\r" + http.GUID): "the key was hashed with the CR that ends its line",
+        digest(b" " + raw + http.GUID): "the key was hashed with the space that follows the colon",
         digest(raw + http.GUID + b"\0"): "the terminating NUL was hashed too",
         digest(raw + http.GUID + b"\n"): "a newline was hashed too",
         digest(
@@ -269,9 +254,7 @@ def accept(key: str, received: str) -> str | None:
         base64.urlsafe_b64encode(
             sha1.digest()
         ).decode(): "the alphabet is base64url (- and _); + and / are wanted",
-        base64.b64encode(sha1.digest())
-        .decode()
-        .rstrip("="): "the padding (=) is missing",
+        base64.b64encode(sha1.digest()).decode().rstrip("="): "the padding (=) is missing",
         base64.b64encode(
             hashlib.sha256(raw + http.GUID).digest()
         ).decode(): "the hash is SHA-256; SHA-1 is wanted",

@@ -57,14 +57,10 @@ def report(
     notes: list[str],
 ) -> str:
     """The whole report as text: no colour, no traceback, at most about sixty lines."""
-    server = (
-        failure.server or (failure.client.server if failure.client else None) or server
-    )
+    server = failure.server or (failure.client.server if failure.client else None) or server
     missing = server.missing_task() if server else None
     if missing:
-        return "\n".join(
-            [title, "", missing, "", f"hint      {hint}", f"replay    {replay}"]
-        )
+        return "\n".join([title, "", missing, "", f"hint      {hint}", f"replay    {replay}"])
     cause = failure.cause
     died = server and not server.stopped and server.process.poll() is not None
     if died and failure.client:

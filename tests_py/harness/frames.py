@@ -141,15 +141,15 @@ def describe_all(data: bytes, limit: int = 4) -> str:
         told.append(f"… {len(frames) - limit} frames more")
     elif used < len(data):
         rest = data[used : used + 16]
-        told.append(
-            f"an unfinished frame: {rest.hex(' ')}{'…' if len(data) - used > 16 else ''}"
-        )
+        told.append(f"an unfinished frame: {rest.hex(' ')}{'…' if len(data) - used > 16 else ''}")
     return " | ".join(told)
 
 
 def _fields(frame: Frame) -> list[tuple[bytes, str]]:
     raw, at = frame.raw, 2
-    first = f"FIN={int(frame.fin)} RSV={frame.rsv:03b} opcode={frame.opcode:#x} {name(frame.opcode)}"
+    first = (
+        f"FIN={int(frame.fin)} RSV={frame.rsv:03b} opcode={frame.opcode:#x} {name(frame.opcode)}"
+    )
     fields = [
         (raw[:1], first),
         (raw[1:2], f"MASK={raw[1] >> 7} length={raw[1] & 0x7F}"),
@@ -205,9 +205,7 @@ def draw_difference(expected: bytes, received: bytes) -> list[str]:
         window = data[start : start + 20]
         dots = "… " if start else ""
         more = " …" if len(data) > start + 20 else ""
-        rows.append(
-            f"{label}  {dots}{window.hex(' ')}{more}" if data else f"{label}  (nothing)"
-        )
+        rows.append(f"{label}  {dots}{window.hex(' ')}{more}" if data else f"{label}  (nothing)")
     if at is not None:
         column = 10 + (2 if start else 0) + 3 * (at - start)
         said = (

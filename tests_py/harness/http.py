@@ -11,9 +11,7 @@ Headers = list[tuple[str, str]]
 
 def accept_value(key: str) -> str:
     """§4.2.2: the base64 of the SHA-1 of the key, as it was sent, and the GUID."""
-    return base64.b64encode(
-        hashlib.sha1(key.encode("latin-1") + GUID).digest()
-    ).decode()
+    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + GUID).digest()).decode()
 
 
 def upgrade_headers(key: str = KEY) -> Headers:
@@ -29,9 +27,7 @@ def upgrade_headers(key: str = KEY) -> Headers:
 def changed(headers: Headers, **changes: str | None) -> Headers:
     """The headers with some replaced, or left out (None): changed(h, Sec_WebSocket_Key="x")."""
     wanted = {name.replace("_", "-").lower(): value for name, value in changes.items()}
-    kept = [
-        (n, wanted.pop(n.lower(), v) if n.lower() in wanted else v) for n, v in headers
-    ]
+    kept = [(n, wanted.pop(n.lower(), v) if n.lower() in wanted else v) for n, v in headers]
     return [(n, v) for n, v in kept if v is not None]
 
 
@@ -44,9 +40,7 @@ def request(
 ) -> bytes:
     """The text of a request. Header names and values are written as given, right or wrong."""
     lines = [f"{method} {target} {version}"]
-    lines += [
-        f"{n}: {v}" for n, v in (upgrade_headers() if headers is None else headers)
-    ]
+    lines += [f"{n}: {v}" for n, v in (upgrade_headers() if headers is None else headers)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

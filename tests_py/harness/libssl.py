@@ -63,9 +63,7 @@ class LibsslSocket:
         self._lib = _libssl()
         self._sock = sock
         self._buffer = ctypes.create_string_buffer(65536)
-        self._on_message = _OnMessage(
-            self._count
-        )  # kept alive for as long as libssl has it
+        self._on_message = _OnMessage(self._count)  # kept alive for as long as libssl has it
         self.key_updates = 0  # that the server has sent
         self._context = self._lib.SSL_CTX_new(self._lib.TLS_client_method())
         mode = _PARTIAL_WRITE | _MOVING_BUFFER

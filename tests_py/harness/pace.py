@@ -20,9 +20,7 @@ def span(seconds: float) -> str:
     return f"{scaled(seconds):.3f}"
 
 
-def expect_took(
-    began: float, timeout: float, what: str, *, client: Client, rule: str = ""
-) -> None:
+def expect_took(began: float, timeout: float, what: str, *, client: Client, rule: str = "") -> None:
     """From `began` to now it took the timeout, not less and not much more."""
     took, least = time.monotonic() - began, scaled(timeout)
     told = f"it came after {took:.2f} s"

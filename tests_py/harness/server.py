@@ -76,17 +76,12 @@ class Server:
     def cpu(self) -> float:
         """Seconds on a CPU so far, all threads together, exact to less than a millisecond."""
         threads = os.listdir(f"/proc/{self.pid}/task")
-        return (
-            sum(int(_proc(self.pid, f"task/{t}/schedstat").split()[0]) for t in threads)
-            / 1e9
-        )
+        return sum(int(_proc(self.pid, f"task/{t}/schedstat").split()[0]) for t in threads) / 1e9
 
     def wakeups(self) -> int:
         """How often it has gone to sleep: a loop that spins on a timer cannot hide from this."""
         status = _proc(self.pid, "status")
-        return int(
-            re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1)
-        )
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
 
     def asleep(self) -> bool:
         """It waits for something, and so is done with all that came so far."""
@@ -166,14 +161,8 @@ class Server:
             )
         report = SANITIZER.search(self.stderr())
         if report or status != 0:
-            what = (
-                f"its stderr has a report: {report.group(0)}"
-                if report
-                else self.ending()
-            )
-            raise CheckFailed(
-                "the server to end on SIGTERM with exit status 0", what, server=self
-            )
+            what = f"its stderr has a report: {report.group(0)}" if report else self.ending()
+            raise CheckFailed("the server to end on SIGTERM with exit status 0", what, server=self)
 
     def kill(self) -> None:
         for pid in {self.pid, self.process.pid} if self.running() else ():
@@ -218,9 +207,7 @@ class Server:
         """For a report: the command, how it ended, the end of its stderr."""
         text = self.stderr()
         found = SANITIZER.search(text)
-        lines = (
-            text[found.start() :].splitlines()[:12] if found else text.splitlines()[-8:]
-        )
+        lines = text[found.start() :].splitlines()[:12] if found else text.splitlines()[-8:]
         told = [f"{shlex.join(self.arguments)}   ({self.ending()})"]
         return told + [f"stderr: {line}" for line in lines if line.strip()]
 
@@ -288,9 +275,7 @@ def _await_listening(server: Server, schemes: list[str]) -> None:
         if not data:
             break
     if [*server.addresses] != schemes:
-        wanted = " and ".join(
-            f"`listening on {scheme}://ADDRESS:PORT`" for scheme in schemes
-        )
+        wanted = " and ".join(f"`listening on {scheme}://ADDRESS:PORT`" for scheme in schemes)
         if not deadline.over():
             server.wait(1)
         said = (
@@ -298,9 +283,7 @@ def _await_listening(server: Server, schemes: list[str]) -> None:
             if server.stdout
             else f"it printed nothing ({server.ending()})"
         )
-        raise CheckFailed(
-            f"the server to print {wanted} on stdout", said, server=server
-        )
+        raise CheckFailed(f"the server to print {wanted} on stdout", said, server=server)
 
 
 @dataclass

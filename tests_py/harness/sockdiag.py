@@ -19,22 +19,15 @@ def unread(client: socket.socket) -> int | None:
         here, there = client.getsockname(), client.getpeername()
     except OSError:
         return None  # the server is gone, and with it the connection
-    source, target = (
-        ipaddress.ip_address(end[0]).packed.ljust(16, b"\0") for end in (there, here)
-    )
+    source, target = (ipaddress.ip_address(end[0]).packed.ljust(16, b"\0") for end in (there, here))
     identity = (
         struct.pack("!HH", there[1], here[1])
         + source
         + target
         + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
     )
-    body = (
-        struct.pack("=BBBBI", client.family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
-        + identity
-    )
-    header = struct.pack(
-        "=IHHII", 16 + len(body), _DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0
-    )
+    body = struct.pack("=BBBBI", client.family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
+    header = struct.pack("=IHHII", 16 + len(body), _DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
             netlink.settimeout(1)

@@ -29,9 +29,7 @@ class TlsStream:
         self._sock = sock
         sock.setblocking(False)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _context().wrap_bio(
-            self._in, self._out, server_hostname="localhost"
-        )
+        self._tls = _context().wrap_bio(self._in, self._out, server_hostname="localhost")
         self._waiting = b""  # records that the kernel has not taken yet
         self._ending = False
         deadline = Deadline()

@@ -21,20 +21,14 @@ TLS1_1, TLS1_2, TLS1_3 = (
 APPLICATION_DATA = 23  # the content type of a record (RFC 8446 §5.1)
 
 
-def context(
-    version: ssl.TLSVersion | None = None, alpn: list[str] | None = None
-) -> ssl.SSLContext:
+def context(version: ssl.TLSVersion | None = None, alpn: list[str] | None = None) -> ssl.SSLContext:
     """A client's settings; it takes any certificate. With `version`: this one and no other."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
-    made.options &= (
-        ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    )  # a missing close_notify is to be seen
+    made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # a missing close_notify is to be seen
     if version:
-        made.set_ciphers(
-            "ALL:@SECLEVEL=0"
-        )  # the server is to say no to TLS 1.1, not we
+        made.set_ciphers("ALL:@SECLEVEL=0")  # the server is to say no to TLS 1.1, not we
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             made.minimum_version = made.maximum_version = version
@@ -109,7 +103,9 @@ class TlsClient(Client):
         """Nothing more comes but a close_notify."""
         end = self.end_of_tls()
         if end != "close_notify":
-            cause = "SSL_shutdown sends it; it may have to be tried again when there is room for it."
+            cause = (
+                "SSL_shutdown sends it; it may have to be tried again when there is room for it."
+            )
             words = "a close_notify before the end of the TCP stream"
             self.fail(words, f"it ended so: {end or 'without one'}", rule, cause=cause)
 

@@ -18,9 +18,7 @@ def need(name: str) -> str:
     """The path of a tool; a missing one fails the test with the way to get it."""
     path = shutil.which(name)
     if path is None:
-        raise CheckFailed(
-            f"the tool {name} on PATH", "it is not installed: make setup brings it"
-        )
+        raise CheckFailed(f"the tool {name} on PATH", "it is not installed: make setup brings it")
     return path
 
 
@@ -83,9 +81,7 @@ def tool(server: Server | None, *arguments: str) -> Iterator[Tool]:
                 pipe.close()
 
 
-def run_tool(
-    *arguments: str, seconds: float = 15, **options
-) -> subprocess.CompletedProcess:
+def run_tool(*arguments: str, seconds: float = 15, **options) -> subprocess.CompletedProcess:
     """A program that ends by itself, with its output as text."""
     need(arguments[0])
     options = {"capture_output": True, "text": True, **options}

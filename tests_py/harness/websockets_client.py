@@ -14,9 +14,7 @@ def converse(
     try:
         import websockets
     except ImportError:
-        check(
-            False, "the library websockets", "it is not installed: make setup brings it"
-        )
+        check(False, "the library websockets", "it is not installed: make setup brings it")
 
     async def talk() -> tuple[list[str | bytes], int]:
         context = tls
