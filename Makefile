@@ -83,6 +83,7 @@ check: check-stages
 	$(MAKE) -j $(CORES) SANITIZED=1 unit $(patsubst %,build/sanitized/%,$(PHASES))
 	$(MAKE) -j $(CORES) $(PHASES)
 	$(MAKE) check-python
+	$(MAKE) check-teaching QUICK=1
 
 unit: $(UNIT_TESTS)
 	@for tests in $^; do echo "$$tests" && $$tests --minimal || exit 1; done

@@ -224,6 +224,11 @@ def title_of(item: pytest.Item) -> str:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     failure = call.excinfo.value if call.excinfo else None
+    run = getattr(item, "run", None)
+    told = isinstance(failure, failures.CheckFailed)
+    # Whatever it is that a test stumbles over when a server is not finished: that is why.
+    if isinstance(failure, Exception) and not told and run and (missing := run.missing_task()):
+        failure = failures.CheckFailed("the task to be written", missing)
     if isinstance(failure, failures.CheckFailed):
         text = report_of(item, failure)
         # In place of the traceback, which would also take long to lay out.

@@ -175,6 +175,21 @@ def test_a_reset_while_its_echo_waits(run: Run, start):
 
 @task("1.1")
 @echo
+def test_an_end_and_then_a_reset(run: Run, start):
+    """A client ends its stream, is owed bytes, and breaks off: the server gets no SIGPIPE, others are served."""
+    server = start()
+    other, rude = run.connect(server), run.connect(server, narrow=True)
+    rude.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    rude.send_bytes(b"y" * 90_000, reading=False)
+    rude.half_close()
+    rude.wait_until_end_has_come()
+    wait_until(server.asleep)
+    rude.abort()
+    run.expect_served(other)
+
+
+@task("1.1")
+@echo
 def test_a_client_that_never_reads_stops_nobody(run: Run, start):
     """20 clients never read; 20 others are served meanwhile, and the server does not spin."""
     server = start()

@@ -471,20 +471,28 @@ def test_refusal_disturbs_nobody(run: Run, start):
 
 @task("2.2")
 def test_a_drip_of_a_head(connect, start):
-    """8 KiB of head, one byte at a time: the head is not scanned anew at each read, and costs little CPU."""
+    """A head of 8 KiB, one byte at a time, costs no more CPU than 16 of 512 bytes: it is not scanned anew."""
     server = start()
-    filling = 8192 - len(request(_with(("X-Filling", ""))))
-    data = request(_with(("X-Filling", "f" * filling)))
-    client = connect(server)
-    before = server.cpu()
-    client.send_request(data, cuts=range(1, len(data)), seconds=60)
-    client.expect_upgrade()
-    used = server.cpu() - before
+
+    def drip(size: int) -> float:
+        """CPU seconds for a head of so many bytes."""
+        filling = size - len(request(_with(("X-Filling", ""))))
+        data = request(_with(("X-Filling", "f" * filling)))
+        client = connect(server)
+        before = server.cpu()
+        client.send_request(data, cuts=range(1, len(data)), seconds=60)
+        client.expect_upgrade()
+        return server.cpu() - before
+
+    for _ in range(3):  # others may have had the caches: once is enough
+        short, long = sum(drip(512) for _ in range(16)), drip(8192)
+        if long < 1.6 * short:
+            break
     cause = "each read parses the head from its start: keep the place where the last read ended."
     check(
-        used < 3.0,
-        "less than 3 s of CPU for 8,192 reads",
-        f"it used {used:.1f} s",
+        long < 1.6 * short,
+        f"8,192 reads of one head to cost what 16 times 512 do, {short:.3f} s of CPU",
+        f"they cost {long:.3f} s",
         cause=cause,
         server=server,
     )

@@ -686,6 +686,20 @@ def test_end_of_stream_behind_a_queue(connect, start):
     client.expect_eof()
 
 
+@task("3.2")
+def test_an_end_and_then_a_reset(run: Run, start):
+    """A client ends its stream, is owed echoes, and breaks off: no SIGPIPE, and others are served."""
+    server = start()
+    other, rude = run.connect(server), run.connect(server, narrow=True).handshake()
+    rude.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MIB)
+    rude.send_bytes(SENT[:300_000], reading=False, seconds=30)
+    rude.half_close()
+    rude.wait_until_end_has_come()
+    wait_until(server.asleep)
+    rude.abort()
+    run.expect_served(other)
+
+
 # --- vectors/phase3.txt ---------------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ class Browser:
     def expect(self, holds: Callable[[], bool], what: str, server: Server) -> None:
         deadline = Deadline()
         while not holds():
-            if deadline.over():
+            if deadline.over() or server.fell():
                 log = [entry["message"] for entry in self.driver.get_log("browser")]
                 shown = [*self.text().splitlines(), *(f"console: {m}" for m in log)]
                 raise CheckFailed(

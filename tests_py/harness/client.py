@@ -99,8 +99,6 @@ class Client(Connection):
             self._check_reason(frame, words, rule)
             return
         why = diagnose.frame(wanted, frame, self.sent) if frame.opcode == CLOSE else None
-        if cause and not frame.payload:
-            why = cause
         reason = frame.payload[2:] if frame.opcode == CLOSE and code else b""
         raw = frames.encode_close(code, reason, mask=frames.UNMASKED)
         drawn = frames.draw_difference(raw, frame.raw) + ["", *frames.draw(frame.raw)]
@@ -119,7 +117,7 @@ class Client(Connection):
         """The server fails the connection: a CLOSE with this code, then the end of the stream at once."""
         self.expect_close(code, rule, cause=cause)
         late = "after the CLOSE the server half-closes at once: shutdown(SHUT_WR); it does not wait for the peer's CLOSE."
-        self.expect_eof("RFC 6455 §7.1.7", late)
+        self.expect_eof("RFC 6455 §7.1.7", late=late)
 
     # --- HTTP ------------------------------------------------------------
 
@@ -240,7 +238,7 @@ class Client(Connection):
                 "it is empty",
                 "RFC 9110 §15.5",
             )
-        self.expect_eof("RFC 9112 §9.6", "after a refusal: flush, then shutdown(SHUT_WR).")
+        self.expect_eof("RFC 9112 §9.6", late="after a refusal: flush, then shutdown(SHUT_WR).")
         return response
 
     def handshake(self, target: str = "/") -> Client:
@@ -267,7 +265,7 @@ class Client(Connection):
             code,
             cause="a CLOSE is answered with its own code. Was it taken for a wrong one (§7.4)?",
         )
-        self.expect_eof("RFC 6455 §7.1.1", "the server closes the TCP connection first.")
+        self.expect_eof("RFC 6455 §7.1.1", late="the server closes the TCP connection first.")
 
 
 def _unfinished(data: bytes) -> Frame:

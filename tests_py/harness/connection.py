@@ -8,7 +8,7 @@ import ssl
 from typing import Iterable
 
 from harness import diagnose, frames
-from harness.deadlines import REPLY, Deadline, scaled
+from harness.deadlines import REPLY, Deadline, scaled, wait_until
 from harness.failures import CheckFailed
 from harness.frames import BINARY, CLOSE, Frame
 from harness.server import Server
@@ -29,6 +29,7 @@ class Connection:
         self.tls = server.tls and not plain
         self.inbox = bytearray()
         self.ended = False  # the server's end of stream has been read
+        self.half_closed = False
         self.reset = False
         self.upgraded = False
         self.sent: list[Frame] = []
@@ -135,6 +136,7 @@ class Connection:
                 self._fail_ended(
                     f"the server to take all {len(data)} bytes",
                     "it ended the connection meanwhile",
+                    cause=self._why_ended(),
                 )
             view = view[sent:]
             if sent:
@@ -183,6 +185,7 @@ class Connection:
     def half_close(self) -> None:
         """End our direction only (over TLS: by a close_notify, and then the TCP stream)."""
         self._step("ended our direction of the connection")
+        self.half_closed = True
         try:
             if isinstance(self.sock, TlsStream):
                 self.sock.end_sending()
@@ -190,6 +193,11 @@ class Connection:
                 self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+    def wait_until_end_has_come(self) -> None:
+        """After half_close(): all that was sent, and the end of it, is in the server's kernel."""
+        fin_wait2 = b"\5"  # the first byte of struct tcp_info (linux/tcp.h)
+        wait_until(lambda: self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == fin_wait2)
 
     def abort(self) -> None:
         """Break the connection with a reset, without a goodbye."""
@@ -249,10 +257,23 @@ class Connection:
                 cause = cause or diagnose.frame(Frame(BINARY, b""), last[0], self.sent)
         self.fail(expected, but, rule, drawn, cause)
 
+    def _why_ended(self) -> str | None:
+        if self.half_closed or (self.sent and not self.inbox):
+            return None  # it may have had a reason
+        return "bytes were owed: EAGAIN (-1) is neither the end of the stream, which is 0, nor an error."
+
     def _fail_waiting(
-        self, expected: str, deadline: Deadline, rule: str, cause: str | None
+        self,
+        expected: str,
+        deadline: Deadline,
+        rule: str,
+        cause: str | None,
+        late: str | None = None,
     ) -> None:
-        """The stream ended, broke or stayed silent: which of them, and what there was of it."""
+        """The stream ended, broke or stayed silent: which of them, and what there was of it.
+
+        `late`: the cause if it is silence.
+        """
         have = f" after {len(self.inbox)} bytes of it" if self.inbox else ""
         if self.reset:
             but = f"the connection was reset{have}"
@@ -262,14 +283,10 @@ class Connection:
             )
         elif self.ended:
             but = f"the server ended the connection{have}"
-            if have:
-                cause = (
-                    cause
-                    or "bytes were owed: EAGAIN (-1) is neither the end of the stream, which is 0, nor an error."
-                )
+            cause = cause or self._why_ended()
         else:
             but = f"nothing more came within {deadline.seconds:.0f} s{have}"
-            cause = cause or diagnose.silence(
+            cause = cause or late or diagnose.silence(
                 self.sent, self.pieces, bytes(self.inbox[:10]), len(self.inbox)
             )
         self.fail(
@@ -316,8 +333,14 @@ class Connection:
         if self.ended or self.reset:
             self._fail_ended("the connection to stay open", "the server ended it", rule)
 
-    def expect_eof(self, rule: str = "", cause: str | None = None, seconds: float = REPLY) -> None:
-        """Nothing more comes but the end of the stream, and no reset."""
+    def expect_eof(
+        self,
+        rule: str = "",
+        cause: str | None = None,
+        seconds: float = REPLY,
+        late: str | None = None,
+    ) -> None:
+        """Nothing more comes but the end of the stream, and no reset; `late`: the cause of silence."""
         deadline = Deadline(seconds)
         while not self.inbox and self.read_more(deadline):
             pass
@@ -336,7 +359,7 @@ class Connection:
                 cause,
             )
         if not self.ended:
-            self._fail_waiting(words, deadline, rule, cause)
+            self._fail_waiting(words, deadline, rule, cause, late)
 
     def expect_patience(self) -> None:
         """The server has half-closed, but reads on: sending to it brings no reset."""

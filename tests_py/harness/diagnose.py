@@ -35,6 +35,11 @@ def masking(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
         )
     if at and matches(mask, at):
         return f"from byte {at} of the payload on, it is still masked: only what the first read brought was unmasked (§5.3)."
+    if len(received) > 1 and matches(bytes(octet ^ mask[0] for octet in mask)):
+        return (
+            "every byte was unmasked with mask[0]: i % 4 was restarted at each partial read. Keep the mask's place from "
+            "one read to the next (§5.3)."
+        )
     for by in (1, 2, 3):
         if matches(_rotation(mask, by)):
             return (

@@ -76,7 +76,7 @@ def expect_cut(client: Client, codes: tuple[int, ...], what: str, rule: str) -> 
     code = int.from_bytes(frame.payload[:2], "big")
     if frame.opcode != CLOSE or code not in codes:
         client.fail(words, f"opcode {frame.opcode:#x} came, code {code}", rule)
-    client.expect_eof(rule, "after the CLOSE the server ends its direction at once.")
+    client.expect_eof(rule, late="after the CLOSE the server ends its direction at once.")
 
 
 def expect_silence(client: Client, seconds: float, why: str, rule: str = "") -> None:
@@ -134,6 +134,8 @@ def fill(
             "a client that does not read to be stopped",
             f"all of {sent >> 20} MiB were taken",
             "the contract: Backpressure",
+            cause="it must not read on while its answers wait. Or has it given the connection up over a full "
+            "socket? EAGAIN and WANT_WRITE are no errors: keep the rest, and wait for EPOLLOUT.",
             client=client,
         )
         writable = count or poll.poll(int(scaled(0.04) * 1000))

@@ -20,6 +20,10 @@ class Run:
     def last_server(self) -> Server | None:
         return self.servers[-1] if self.servers else None
 
+    def missing_task(self) -> str | None:
+        """What the first server without a task that it came to needs has said."""
+        return next(filter(None, (server.missing_task() for server in self.servers)), None)
+
     def start(self, *flags: str, **options) -> Server:
         server = launch(self.target, *flags, **options)
         server.task = self.task

@@ -84,8 +84,8 @@ class Server:
         return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
 
     def asleep(self) -> bool:
-        """It waits for something, and so is done with all that came so far."""
-        return _proc(self.pid, "stat").rpartition(") ")[2][0] == "S"
+        """It waits for something, and so is done with all that came so far; or it is gone."""
+        return _proc(self.pid, "stat").rpartition(") ")[2][0] in "SZ"
 
     def watch(self, seconds: float = 0.4) -> tuple[int, float]:
         """Look on while nothing happens: how often it woke up, and which share of a CPU it used."""
@@ -185,6 +185,10 @@ class Server:
     def _grace(self) -> None:
         """A connection that breaks may be the first sign of a server that is just dying."""
         wait_until(lambda: not self.running(), 0.3)
+
+    def fell(self) -> bool:
+        """It is gone, and nobody has asked it to go: there is nothing to wait for any more."""
+        return self.process.poll() not in (None, 0)
 
     def todo(self) -> str | None:
         """The number of the task that is missing, if that is what ended the server."""
@@ -310,8 +314,10 @@ def run_to_end(target: Target, *flags: str, exact: bool = False, **options) -> R
     )
     try:
         stdout, stderr = process.communicate(timeout=scaled(10))
-        return Result(process.returncode, stdout, stderr)
     except subprocess.TimeoutExpired:
         process.kill()
         stdout, stderr = process.communicate()
         return Result(None, stdout, stderr)
+    if process.returncode == TODO_EXIT:
+        raise CheckFailed("the task to be written", stderr.strip())
+    return Result(process.returncode, stdout, stderr)

@@ -50,7 +50,11 @@ class Tool:
         poll = select.poll()
         poll.register(out, select.POLLIN)
         while text not in self.said:
-            data = os.read(out, 65536) if poll.poll(deadline.left_ms()) else b""
+            ready = poll.poll(min(deadline.left_ms(), 50))
+            fell = self.server is not None and self.server.fell()
+            if not ready and not fell and not deadline.over():
+                continue
+            data = os.read(out, 65536) if ready else b""
             if not data:
                 command = " ".join(self.arguments)
                 but = f"`{command}` printed {self.said[-500:]!r}"
