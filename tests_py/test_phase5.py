@@ -372,7 +372,8 @@ def test_a_quiet_client_is_pinged_and_closed(connect, start):
     frame = client.next_frame("a PING", "RFC 6455 §5.5.2")
     check(frame.opcode == PING, "a PING", f"opcode {frame.opcode:#x}", client=client)
     expect_took(began, 0.2, "the PING", client=client)
-    own = "your own PING is no sign of life; only what the peer sends is."
+    own = "your own PING is no sign of life; only what the peer sends is. Or, if nothing came at all: is the "
+    own += "timer set again after it has rung?"
     client.expect_close(1001, "RFC 6455 §7.4.1", cause=own)
     expect_took(began, 0.5, "the CLOSE", client=client)
     client.expect_eof("PROTOCOL 24")

@@ -197,7 +197,9 @@ class Connection:
     def wait_until_end_has_come(self) -> None:
         """After half_close(): all that was sent, and the end of it, is in the server's kernel."""
         fin_wait2 = b"\5"  # the first byte of struct tcp_info (linux/tcp.h)
-        wait_until(lambda: self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == fin_wait2)
+        wait_until(
+            lambda: self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == fin_wait2
+        )
 
     def abort(self) -> None:
         """Break the connection with a reset, without a goodbye."""
@@ -286,8 +288,10 @@ class Connection:
             cause = cause or self._why_ended()
         else:
             but = f"nothing more came within {deadline.seconds:.0f} s{have}"
-            cause = cause or late or diagnose.silence(
-                self.sent, self.pieces, bytes(self.inbox[:10]), len(self.inbox)
+            cause = (
+                cause
+                or late
+                or diagnose.silence(self.sent, self.pieces, bytes(self.inbox[:10]), len(self.inbox))
             )
         self.fail(
             expected,

@@ -23,7 +23,8 @@ def masking(expected: bytes, received: bytes, sent: list[Frame]) -> str | None:
     masks = [frame.mask for frame in sent[-8:] if len(frame.mask) == 4]
     if not masks:
         return None
-    mask = masks[-1]
+    # Several frames may have gone out together: it is the one whose payload this should be.
+    mask = next((f.mask for f in sent[::-1] if f.payload == expected and f.mask), masks[-1])
 
     def matches(pattern: bytes, start: int = 0) -> bool:
         return left[start:] == (pattern * (len(left) // 4 + 1))[start : len(left)]

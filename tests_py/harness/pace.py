@@ -122,13 +122,15 @@ def fill(
     """
     poll = select.poll()
     poll.register(client.sock, select.POLLOUT)
-    sent, deadline = 0, Deadline(20)
-    while not deadline.over():
+    sent, deadline, stuck = 0, Deadline(20), Deadline(1)
+    while not deadline.over() and not stuck.over():
         if between:
             between()
         at = sent % len(data)
         count = client.try_stuck_send(data[at : at + 65536])
         sent += count
+        if count:
+            stuck = Deadline(1)  # a server that spins is never asleep
         check(
             sent < most,
             "a client that does not read to be stopped",
