@@ -196,10 +196,9 @@ class Connection:
 
     def wait_until_end_has_come(self) -> None:
         """After half_close(): all that was sent, and the end of it, is in the server's kernel."""
-        fin_wait2 = b"\5"  # the first byte of struct tcp_info (linux/tcp.h)
-        wait_until(
-            lambda: self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == fin_wait2
-        )
+        on_its_way = (b"\1", b"\4")  # ESTABLISHED, FIN_WAIT1: the first byte of struct tcp_info
+        tcp_info = (socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        wait_until(lambda: self.sock.getsockopt(*tcp_info) not in on_its_way)
 
     def abort(self) -> None:
         """Break the connection with a reset, without a goodbye."""

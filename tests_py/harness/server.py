@@ -261,7 +261,7 @@ def launch(
         raise
     if under:
         children = _proc(process.pid, f"task/{process.pid}/children").split()
-        server.pid = int(children[0])
+        server.pid = int(children[0]) if children else process.pid  # it may be gone already
     return server
 
 
