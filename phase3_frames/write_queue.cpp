@@ -14,6 +14,6 @@ void WriteQueue::append(std::span<const std::byte> bytes) {
 void WriteQueue::consume(std::size_t count) {
     sent_ += count;
     if (sent_ < bytes_.size()) return;
-    bytes_ = {};
+    bytes_ = std::vector<std::byte>{};  // {} alone is an empty list, whose assignment keeps memory
     sent_ = 0;
 }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "common/test_bytes.hpp"
+#include "common/test_memory.hpp"
 
 TEST_CASE("a new queue is empty") {
     WriteQueue queue;
@@ -75,4 +76,13 @@ TEST_CASE("a queue that never gets empty does not grow with what has gone throug
     CHECK(queue.size() == piece.size());
     CHECK(moves <= 4);
     CHECK(highest - lowest <= 4096);
+}
+
+TEST_CASE("an empty queue keeps no memory") {
+    WriteQueue queue;
+    const std::size_t before = allocated();
+    queue.append(Bytes(1 << 20));
+    CHECK(allocated() > before + (1 << 20) - 1);
+    queue.consume(1 << 20);
+    CHECK(allocated() < before + 1000);
 }
