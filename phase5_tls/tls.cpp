@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <stdexcept>
 #include <string_view>
 
@@ -116,7 +117,11 @@ struct SocketBio {
             return -1;
         }
         const auto bytes = std::as_bytes(std::span{data, static_cast<std::size_t>(size)});
-        records.insert(records.end(), bytes.begin(), bytes.end());
+        try {
+            records.insert(records.end(), bytes.begin(), bytes.end());
+        } catch (const std::bad_alloc&) {
+            return -1;  // no exception may pass through OpenSSL, which is C
+        }
         return size;
     }
 
@@ -237,7 +242,7 @@ bool TlsTransport::flush() {
         }
         sent_ += static_cast<std::size_t>(size);
     }
-    records_ = {};
+    records_ = std::vector<std::byte>{};  // idle, it keeps no memory
     sent_ = 0;
     return true;
 }

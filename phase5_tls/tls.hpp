@@ -49,11 +49,11 @@ private:
     void on_failure();
 
     UniqueFd socket_;
-    std::unique_ptr<SSL, Free<SSL_free>> ssl_;
-    std::vector<std::byte> records_;
-    std::size_t sent_ = 0;  // of records_
     bool broken_ = false;
     bool discarding_ = false;  // what comes is of no interest any more
     bool notified_ = false;    // close_notify was sent
     bool gone_ = false;
+    std::unique_ptr<SSL, Free<SSL_free>> ssl_;
+    std::vector<std::byte> records_;
+    std::size_t sent_ = 0;  // of records_
 };

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "common/test_memory.hpp"
 #include "common/test_sockets.hpp"
 
 namespace {
@@ -278,6 +279,21 @@ TEST_CASE("one call sends on while the socket takes it, however much gathers at 
     CHECK(result.status == Status::done);
     link.client.receive();
     CHECK(link.client.received == bytes);
+}
+
+TEST_CASE("an idle connection keeps no buffers") {
+    OpenLink link;
+    const Bytes bytes = pattern(50'000);
+    const std::size_t before = allocated();
+    CHECK(link.send(bytes).size == bytes.size());
+    CHECK(allocated() < before + 1000);
+
+    const std::size_t filled = fill(link.ours);
+    const std::size_t sent = link.send(bytes).size;
+    CHECK(allocated() > before + sent);
+    pull(link.pair.peer.get(), filled);
+    link.send("");
+    CHECK(allocated() < before + 1000);
 }
 
 TEST_CASE("what waits is sent by a call with nothing") {
