@@ -60,6 +60,9 @@ public:
     TimePoint deadline() const;
     void on_deadline(TimePoint now, Output& output);
 
+    /// Ends it at once: something has failed in the middle, and it is not to be used any more.
+    void give_up() { ended_ = true; }
+
     /// Starts the closing handshake.
     void close(CloseCode code, std::string_view reason, TimePoint now, Output& output);
 
@@ -91,19 +94,20 @@ private:
     WriteQueue queue_;
     std::uint64_t bytes_in_ = 0;
     std::uint64_t bytes_out_ = 0;
-    std::uint64_t messages_seen_ = 0;  // Protocol::received_count() when the message began
-    TimePoint since_;                  // it was accepted; later: all was said, and some of it taken
+    TimePoint since_;  // it was accepted; later: all was said, and some of it taken
     TimePoint last_heard_;
     TimePoint pinged_ = TimePoint::max();         // max: no PING is out
     TimePoint message_began_ = TimePoint::max();  // max: none has
     TimePoint paused_since_;
-    std::uint32_t read_needs_;   // the events that let a read go on
-    std::uint32_t write_needs_;  // … and a write
-    bool has_more_ = false;
-    bool paused_ = false;       // reading waits until the queue has drained
-    bool peer_ended_ = false;   // its end of stream was read
-    bool broken_ = false;       // TLS has failed: what waits can't be sent
-    bool closed_ = false;       // all is said: since_ tells when
-    bool half_closed_ = false;  // our end of stream was sent
-    bool ended_ = false;
+    std::uint32_t messages_seen_ = 0;  // Protocol::received_count() when the message began
+    std::uint8_t read_needs_;          // the events that let a read go on
+    std::uint8_t write_needs_;         // … and a write
+    // Bits: there are thousands of connections, and most of them do nothing.
+    bool has_more_ : 1 = false;
+    bool paused_ : 1 = false;       // reading waits until the queue has drained
+    bool peer_ended_ : 1 = false;   // its end of stream was read
+    bool broken_ : 1 = false;       // TLS has failed: what waits can't be sent
+    bool closed_ : 1 = false;       // all is said: since_ tells when
+    bool half_closed_ : 1 = false;  // our end of stream was sent
+    bool ended_ : 1 = false;
 };

@@ -17,7 +17,7 @@
 
 class Protocol {
 public:
-    enum class State {
+    enum class State : std::uint8_t {
         connecting,  // the request head is coming in
         open,        // frames go both ways
         closing,     // our CLOSE is sent, and nothing after it; the peer's is awaited
@@ -53,8 +53,8 @@ public:
     /// True while a message, or a control frame outside of one, has begun and not ended.
     bool is_receiving() const { return incoming_ != nullptr; }
 
-    /// How many of them have ended: a message that began later is another one.
-    std::uint64_t received_count() const { return received_count_; }
+    /// How many of them have ended: a message that began later is another one. It may wrap.
+    std::uint32_t received_count() const { return received_count_; }
 
     /// The code that was sent or answered in a CLOSE; 0: none.
     std::uint16_t close_code() const { return close_code_; }
@@ -86,8 +86,8 @@ private:
     const std::vector<std::string>& origins_;
     State state_ = State::connecting;
     std::uint16_t close_code_ = 0;
+    std::uint32_t received_count_ = 0;
     std::unique_ptr<RequestParser> parser_ = std::make_unique<RequestParser>();  // till it is open
     std::size_t max_message_;
     std::unique_ptr<Incoming> incoming_;  // between reads, while something is unfinished
-    std::uint64_t received_count_ = 0;
 };
