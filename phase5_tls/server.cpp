@@ -71,18 +71,19 @@ void Server::close_clients() {
     plain_listener_.reset();
     tls_listener_.reset();
     deadline_ = Clock::now() + std::chrono::seconds{2};
-    for (auto& [fd, client] : clients_) {
-        output_.clear();
-        client.connection.close(CloseCode::going_away, "the server is stopping", now_, output_);
-        settle(fd, client);
-    }
+    for (int fd = 0; fd < static_cast<int>(clients_.size()); ++fd)
+        take_turn(fd, [&](Connection& connection) {
+            connection.close(CloseCode::going_away, "the server is stopping", now_, output_);
+        });
 }
 
 // New connections get the new certificate; those that are open keep the one that they began with.
 void Server::reload_certificate() {
     try {
-        tls_ = load_certificate(config_);
-        std::cerr << "SIGHUP: certificate " << fingerprint() << std::endl;
+        TlsContext loaded = load_certificate(config_);
+        const std::string print = loaded.fingerprint();
+        tls_ = std::move(loaded);
+        std::cerr << "SIGHUP: certificate " << print << std::endl;
     } catch (const std::exception& error) {
         std::cerr << "SIGHUP: the old certificate stays: " << error.what() << std::endl;
     }
@@ -90,20 +91,14 @@ void Server::reload_certificate() {
 
 bool Server::finished() const {
     if (signals_seen_ == 0) return false;
-    return clients_.empty() || signals_seen_ > 1 || Clock::now() >= deadline_;
+    return client_count_ == 0 || signals_seen_ > 1 || Clock::now() >= deadline_;
 }
 
 // Task 5.1: whoever is due has its turn, and its next deadline is filed.
 void Server::on_timer() {
     timer_.acknowledge();
-    while (const auto fd = timer_.due(now_)) {
-        Client& client = clients_.at(*fd);
-        output_.clear();
-        client.connection.on_deadline(now_, output_);
-        timer_.move(client.alarm,
-                    client.connection.ended() ? TimePoint::max() : client.connection.deadline());
-        settle(*fd, client);
-    }
+    while (const auto fd = timer_.due(now_))
+        take_turn(*fd, [&](Connection& connection) { connection.on_deadline(now_, output_); });
 }
 
 void Server::accept_clients(UniqueFd& listener) {
@@ -135,59 +130,111 @@ void Server::on_accept_error(int error) {
     }
 }
 
+// What fails here fails for want of memory, or of room in epoll: it is this client's loss alone,
+// and the others wait until there may be more.
 void Server::add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer) {
     const int fd = socket.get();
+    try {
+        make_room(fd);
+        auto client = make_client(std::move(socket), tls, peer);
+        timer_.set(fd, client->connection.deadline());
+        poller_.watch(fd, EPOLLIN);
+        log_start(*client, tls);
+        clients_[static_cast<std::size_t>(fd)] = std::move(client);
+        ++client_count_;
+    } catch (const std::exception& error) {
+        std::cerr << "a client was turned away: " << error.what() << std::endl;
+        timer_.remove(fd);
+        pause_accepting();
+    }
+}
+
+std::unique_ptr<Server::Client> Server::make_client(UniqueFd socket, bool tls,
+                                                    const sockaddr_storage& peer) {
     std::unique_ptr<Transport> transport;
     if (tls)
         transport = std::make_unique<TlsTransport>(std::move(socket), tls_);
     else
         transport = std::make_unique<PlainTransport>(std::move(socket));
-    Connection connection{std::move(transport), config_.limits, now_};
-    const auto alarm = timer_.add(connection.deadline(), fd);
-    const auto [entry, added] = clients_.emplace(fd, Client{std::move(connection), alarm, nullptr});
-    log_start(entry->second, tls, peer);
-    poller_.watch(fd, EPOLLIN);
+    std::unique_ptr<Visit> visit;
+    if (config_.verbose) visit = std::make_unique<Visit>(Visit{to_string(peer), now_});
+    return std::make_unique<Client>(
+        Client{Connection{std::move(transport), config_.limits, now_}, std::move(visit)});
+}
+
+// Ahead of time, so that a client can be ended when there is no memory.
+void Server::make_room(int fd) {
+    const auto index = static_cast<std::size_t>(fd);
+    if (index >= clients_.size()) clients_.resize(index + 1);
+    ended_.reserve(clients_.capacity());
 }
 
 void Server::serve(int fd, std::uint32_t events) {
-    const auto entry = clients_.find(fd);
-    if (entry == clients_.end()) return;  // a listener, closed by a signal in this same batch
-    Connection& connection = entry->second.connection;
-    // An error or a hang-up comes unasked for; the call that is due finds out which it is.
-    if (events & (EPOLLERR | EPOLLHUP)) events |= connection.interest();
-    output_.clear();
-    connection.on_ready(events, now_, receive_buffer_->bytes, output_);
-    settle(fd, entry->second);
+    take_turn(fd, [&](Connection& connection) {
+        // An error or a hang-up comes unasked for; the call that is due finds out which it is.
+        if (events & (EPOLLERR | EPOLLHUP)) events |= connection.interest();
+        connection.on_ready(events, now_, receive_buffer_->bytes, output_);
+    });
 }
 
 // One connection reads at most a buffer a turn. What TLS holds beyond that, epoll can't see.
 void Server::serve_held_back() {
-    for (const int fd : std::exchange(held_back_, {})) serve(fd, 0);
+    for (const int fd : std::exchange(held_back_, {})) {
+        clients_[static_cast<std::size_t>(fd)]->held_back = false;
+        serve(fd, 0);
+    }
 }
 
-// After each thing that happened to a connection: is it over, and if not, what does it wait for?
+// All that happens to a connection happens here. When memory runs out in the middle, or epoll fails
+// it, that ends this client and no other.
+template <typename Turn>
+void Server::take_turn(int fd, Turn turn) {
+    const auto index = static_cast<std::size_t>(fd);
+    // Nobody: a listener, closed by a signal in this same batch; or it has ended in this batch.
+    if (index >= clients_.size() || !clients_[index]) return;
+    Client& client = *clients_[index];
+    if (client.connection.ended()) return;
+    output_.clear();
+    try {
+        turn(client.connection);
+        settle(fd, client);
+    } catch (const std::exception& error) {
+        std::cerr << "a client was given up: " << error.what() << std::endl;
+        client.connection.give_up();
+        end(fd);
+    }
+}
+
+// Is it over, and if not, what does it wait for?
 void Server::settle(int fd, Client& client) {
     const Connection& connection = client.connection;
     if (connection.ended()) {
-        ended_.push_back(fd);
+        end(fd);
         return;
     }
     poller_.watch(fd, connection.interest());
-    if (connection.has_more()) held_back_.push_back(fd);
-    if (const TimePoint deadline = connection.deadline(); deadline < client.alarm->first)
-        timer_.move(client.alarm, deadline);
+    if (const TimePoint deadline = connection.deadline(); deadline < timer_.when(fd))
+        timer_.set(fd, deadline);
+    if (connection.has_more() && !client.held_back) {
+        held_back_.push_back(fd);
+        client.held_back = true;
+    }
+}
+
+void Server::end(int fd) {
+    ended_.push_back(fd);
+    timer_.remove(fd);
 }
 
 // After the batch, not during it: a descriptor closed in the middle could be handed out again by
 // accept4, and then meet an event that was meant for its former owner.
 void Server::erase_ended() {
     for (const int fd : ended_) {
-        const auto entry = clients_.find(fd);
-        if (entry == clients_.end()) continue;  // it ended twice in one batch
-        log_end(entry->second);
-        timer_.remove(entry->second.alarm);
+        auto& client = clients_[static_cast<std::size_t>(fd)];
+        log_end(*client);
         poller_.forget(fd);
-        clients_.erase(entry);
+        client.reset();
+        --client_count_;
     }
     if (!ended_.empty()) resume_accepting();
     ended_.clear();
@@ -199,7 +246,7 @@ void Server::watch_listeners(std::uint32_t events) {
 }
 
 bool Server::is_full() const {
-    return config_.max_connections > 0 && clients_.size() >= config_.max_connections;
+    return config_.max_connections > 0 && client_count_ >= config_.max_connections;
 }
 
 void Server::pause_accepting() {
@@ -223,10 +270,9 @@ int Server::timeout_ms() const {
     return accept_paused_ && !is_full() ? 1000 : -1;
 }
 
-void Server::log_start(Client& client, bool tls, const sockaddr_storage& peer) const {
-    if (!config_.verbose) return;
-    client.visit = std::make_unique<Visit>(Visit{to_string(peer), now_});
-    std::cerr << client.visit->peer << (tls ? " connected, TLS" : " connected") << std::endl;
+void Server::log_start(const Client& client, bool tls) const {
+    if (client.visit)
+        std::cerr << client.visit->peer << (tls ? " connected, TLS" : " connected") << std::endl;
 }
 
 void Server::log_end(const Client& client) const {

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "common/address.hpp"
@@ -53,8 +52,8 @@ private:
 
     struct Client {
         Connection connection;
-        Timer::Entry alarm;            // filed no later than connection.deadline()
         std::unique_ptr<Visit> visit;  // when there is a log
+        bool held_back = false;        // is in held_back_
     };
 
     void dispatch(const epoll_event& event);
@@ -65,9 +64,14 @@ private:
     void accept_clients(UniqueFd& listener);
     void on_accept_error(int error);
     void add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);
+    std::unique_ptr<Client> make_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);
+    void make_room(int fd);
     void serve(int fd, std::uint32_t events);
     void serve_held_back();
+    template <typename Turn>
+    void take_turn(int fd, Turn turn);
     void settle(int fd, Client& client);
+    void end(int fd);
     void erase_ended();
     void watch_listeners(std::uint32_t events);
     bool is_full() const;
@@ -75,7 +79,7 @@ private:
     void resume_accepting();
     bool finished() const;
     int timeout_ms() const;
-    void log_start(Client& client, bool tls, const sockaddr_storage& peer) const;
+    void log_start(const Client& client, bool tls) const;
     void log_end(const Client& client) const;
 
     /// One for all clients: an idle one keeps no buffer. Large, so that a busy one is read in one
@@ -91,9 +95,11 @@ private:
     TlsContext tls_;
     UniqueFd plain_listener_;
     UniqueFd tls_listener_;
-    std::unordered_map<int, Client> clients_;  // by descriptor
-    std::vector<int> ended_;                   // erased after the batch of events
-    std::vector<int> held_back_;               // have more to read than one turn allows
+    // By descriptor, which is the lowest number that was free (open(2)): a table has few gaps.
+    std::vector<std::unique_ptr<Client>> clients_;
+    std::size_t client_count_ = 0;
+    std::vector<int> ended_;      // erased after the batch of events
+    std::vector<int> held_back_;  // have more to read than one turn allows
     std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique<ReceiveBuffer>();
     Output output_;  // of the client whose turn it is
     bool accept_paused_ = false;
