@@ -4,6 +4,7 @@
 
 #include "common/base64.hpp"
 #include "common/sha1.hpp"
+#include "common/test_pages.hpp"
 
 namespace {
 
@@ -36,6 +37,17 @@ TEST_CASE("a decoded size counts the padding off: 16, 17 and 18 bytes differ") {
     CHECK(base64_decoded_size("AAAAAAAAAAAAAAAAAAAAAAA=") == 17u);
     CHECK(base64_decoded_size("AAAAAAAAAAAAAAAAAAAAAAAA") == 18u);
     CHECK(base64_decoded_size("") == 0u);
+}
+
+TEST_CASE("no byte behind the text is looked at") {
+    GuardedPages pages{64};
+    for (std::size_t size = 0; size <= 62; ++size)
+        for (const char* end : {"", "=", "=="}) {
+            const std::string text = std::string(size, 'A') + end;
+            const std::string_view guarded = pages.at_end(std::string_view{text});
+            CHECK(base64_decoded_size(guarded) == base64_decoded_size(text));
+            CHECK(sha1(guarded) == sha1(text));
+        }
 }
 
 TEST_CASE("what is not base64 has no size") {

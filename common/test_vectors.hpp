@@ -1,5 +1,6 @@
 // Reads vectors/phaseN.txt, whose head explains the format, and plays its vectors to a peer: whole,
-// byte by byte, cut at every place, and as they are written.
+// byte by byte, cut at every place, and as they are written; each piece lies right before a page
+// that may not be read.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "common/test_bytes.hpp"
+#include "common/test_pages.hpp"
 
 struct Vector {
     struct Step {
@@ -122,19 +124,19 @@ inline std::string answer_as(const std::string& expected, const Bytes& answer) {
     return hex + (hex.empty() ? "" : " ") + "close " + std::to_string(value(2) << 8 | value(3));
 }
 
-/// Plays one vector. `make_peer` gives a fresh server's side, with `Bytes send(span)`, which
-/// returns the answer, and `bool is_over()`.
+/// Plays one vector. `make_peer` gives a fresh server's side, with `Bytes send(span)`, which may
+/// change what it takes and returns the answer, and `bool is_over()`.
 inline void play(const Vector& vector, const auto& make_peer) {
     INFO(vector.name);
     Bytes all;
+    for (const Vector::Step& step : vector.steps)
+        for (const Bytes& line : step.lines) append(all, line);
+    GuardedPages pages{all.size()};
     std::string answer;
     auto written = make_peer();
     for (const Vector::Step& step : vector.steps) {
         Bytes answered;
-        for (const Bytes& line : step.lines) {
-            append(all, line);
-            append(answered, written.send(line));
-        }
+        for (const Bytes& line : step.lines) append(answered, written.send(pages.at_end(line)));
         CHECK_MESSAGE(answer_as(step.answer, answered) == step.answer, "line by line");
         answer += (answer.empty() || step.answer.empty() ? "" : " ") + step.answer;
     }
@@ -142,7 +144,7 @@ inline void play(const Vector& vector, const auto& make_peer) {
 
     auto slow = make_peer();
     Bytes answered;
-    for (const std::byte& byte : all) append(answered, slow.send({&byte, 1}));
+    for (const std::byte& byte : all) append(answered, slow.send(pages.at_end({&byte, 1})));
     CHECK_MESSAGE(answer_as(answer, answered) == answer, "byte by byte");
     CHECK(slow.is_over() == vector.refused);
 
@@ -150,8 +152,8 @@ inline void play(const Vector& vector, const auto& make_peer) {
     for (std::size_t cut = 0; cut < all.size(); ++cut) {
         if (cut == 150 && all.size() > 300) cut = all.size() - 150;
         auto peer = make_peer();
-        const Bytes first = peer.send(std::span{all}.first(cut));
-        const Bytes second = peer.send(std::span{all}.subspan(cut));
+        const Bytes first = peer.send(pages.at_end(std::span{all}.first(cut)));
+        const Bytes second = peer.send(pages.at_end(std::span{all}.subspan(cut)));
         const std::string got = answer_as(answer, join({first, second}));
         if (got == answer && peer.is_over() == vector.refused) continue;
         CHECK_MESSAGE(got == answer, "cut at " << cut);

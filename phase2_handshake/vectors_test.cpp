@@ -11,7 +11,7 @@ struct Peer {
     bool answered = false;
     bool refused = false;
 
-    Bytes send(std::span<const std::byte> bytes) {
+    Bytes send(std::span<std::byte> bytes) {
         if (answered) return {};
         try {
             parser.take(bytes);

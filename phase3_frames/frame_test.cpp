@@ -4,6 +4,7 @@
 
 #include "close.hpp"
 #include "common/test_bytes.hpp"
+#include "common/test_pages.hpp"
 
 namespace {
 
@@ -121,6 +122,17 @@ TEST_CASE("a piece is unmasked by its place in the payload (RFC 6455 §5.3)") {
                 same = same && piece[i] == (sent[i] ^ key[(i + offset) % 4]);
         }
     CHECK(same);
+}
+
+TEST_CASE("unmasking touches the piece, and not a byte beside it") {
+    const MaskingKey key{std::byte{1}, std::byte{2}, std::byte{4}, std::byte{8}};
+    const Bytes sent = pattern(200);
+    GuardedPages pages{sent.size()};
+    for (std::uint64_t offset = 0; offset < 4; ++offset)
+        for (std::size_t size = 0; size <= sent.size(); ++size) {
+            unmask(pages.at_end(std::span{sent}.first(size)), key, offset);
+            unmask(pages.at_front(std::span{sent}.first(size)), key, offset);
+        }
 }
 
 TEST_CASE("a header may be cut anywhere, and what follows it is left") {

@@ -8,8 +8,7 @@ namespace {
 struct Peer {
     Protocol protocol{};
 
-    Bytes send(std::span<const std::byte> bytes) {
-        Bytes input{bytes.begin(), bytes.end()};
+    Bytes send(std::span<std::byte> input) {
         Output output;
         protocol.receive(input, output);
         return {output.bytes().begin(), output.bytes().end()};
@@ -19,10 +18,11 @@ struct Peer {
 
 Peer open_peer() {
     Peer peer;
-    const Bytes answer = peer.send(
-        to_bytes("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                 "Sec-WebSocket-Version: 13\r\n\r\n"));
+    Bytes request = to_bytes(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n");
+    const Bytes answer = peer.send(request);
     REQUIRE(to_text(answer).starts_with("HTTP/1.1 101 "));
     return peer;
 }

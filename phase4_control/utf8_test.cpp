@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/test_bytes.hpp"
+#include "common/test_pages.hpp"
 
 namespace {
 
@@ -170,6 +171,16 @@ TEST_CASE("a run of ASCII of any length is read to its end, and no further") {
             CHECK(!is_text(std::span{text}.first(size)));
             CHECK(is_text(std::span{text}.first(size - 1)));
         }
+}
+
+TEST_CASE("no byte beside the text is looked at") {
+    const Bytes text = join({Bytes(150, std::byte{'a'}), from_hex("c3 a9 e2 82 ac f0 9f 98 80")});
+    GuardedPages pages{text.size()};
+    for (std::size_t size = 0; size <= text.size(); ++size) {
+        const auto end = std::span{text}.subspan(size);
+        CHECK(is_text(pages.at_end(end)) == is_text(end));
+        CHECK(is_text(pages.at_front(end)) == is_text(end));
+    }
 }
 
 TEST_CASE("a character that is cut off is not forgotten over a run of ASCII") {

@@ -23,8 +23,7 @@ P make_protocol() {
 struct Peer {
     Protocol protocol = make_protocol<Protocol>();
 
-    Bytes send(std::span<const std::byte> bytes) {
-        Bytes input{bytes.begin(), bytes.end()};
+    Bytes send(std::span<std::byte> input) {
         Output output;
         protocol.receive(input, output);
         Bytes answer;
@@ -37,10 +36,11 @@ struct Peer {
 
 Peer open_peer() {
     Peer peer;
-    const Bytes answer = peer.send(
-        to_bytes("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                 "Sec-WebSocket-Version: 13\r\n\r\n"));
+    Bytes request = to_bytes(
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n");
+    const Bytes answer = peer.send(request);
     REQUIRE(to_text(answer).starts_with("HTTP/1.1 101 "));
     return peer;
 }
