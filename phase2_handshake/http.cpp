@@ -37,10 +37,14 @@ bool is_token(std::string_view text) {
     return !text.empty() && std::ranges::all_of(text, is_tchar);
 }
 
-/// Control characters have no place in a head, and are how smuggled requests begin (RFC 9110 §5.5).
-bool is_forbidden(char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t' && c != '\r') || byte == 0x7f;
+/// How many bytes at the front are none of the control characters: those have no place in a line,
+/// and are how smuggled requests begin (RFC 9110 §5.5).
+std::size_t plain_front(std::string_view text) {
+    const auto is_control = [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return (byte < 0x20 && c != '\t') || byte == 0x7f;
+    };
+    return static_cast<std::size_t>(std::ranges::find_if(text, is_control) - text.begin());
 }
 
 std::string_view reason_phrase(int status) {
@@ -107,26 +111,44 @@ bool Request::has_token(std::string_view name, std::string_view token) const {
 }
 
 std::size_t RequestParser::take(std::span<const std::byte> input) {
+    const std::string_view text{reinterpret_cast<const char*>(input.data()), input.size()};
     std::size_t taken = 0;
-    while (taken < input.size() && !complete_) take_byte(static_cast<char>(input[taken++]));
+    while (taken < text.size() && !complete_) {
+        const std::string_view rest = text.substr(taken);
+        const std::size_t plain = plain_front(rest.substr(0, room()));
+        if (plain > 0)
+            append(rest.substr(0, plain));
+        else
+            take_byte(rest[0]);
+        taken += std::max<std::size_t>(plain, 1);
+    }
     return taken;
 }
 
+// Up to the first byte that is over a limit, and no further.
+std::size_t RequestParser::room() const {
+    const std::size_t head = max_head + 1 - size_;
+    return request_.method.empty() ? std::min(head, max_request_line + 1 - line_.size()) : head;
+}
+
+void RequestParser::append(std::string_view part) {
+    if (line_.ends_with('\r')) throw HttpError{400, "a CR or an LF that is not part of a CRLF"};
+    size_ += part.size();
+    line_ += part;
+    if (size_ > max_head) throw HttpError{431, "the head is over 8 KiB"};
+    if (request_.method.empty() && line_.size() > max_request_line)
+        throw HttpError{414, "the target is too long"};
+}
+
+// A CR and an LF come together, and nothing else is a control character.
 void RequestParser::take_byte(char c) {
-    if (is_forbidden(c) && c != '\n') throw HttpError{400, "a control character in the head"};
-    const bool after_cr = line_.ends_with('\r');
-    if (after_cr != (c == '\n')) throw HttpError{400, "a CR or an LF that is not part of a CRLF"};
+    if (c == '\r') return append("\r");
+    if (c != '\n') throw HttpError{400, "a control character in the head"};
+    if (!line_.ends_with('\r')) throw HttpError{400, "a CR or an LF that is not part of a CRLF"};
     if (++size_ > max_head) throw HttpError{431, "the head is over 8 KiB"};
-    if (c == '\n') {
-        line_.pop_back();
-        end_line();
-        line_.clear();
-    } else {
-        line_.push_back(c);
-        const bool in_target = request_.method.empty();
-        if (in_target && line_.size() > max_request_line)
-            throw HttpError{414, "the target is too long"};
-    }
+    line_.pop_back();
+    end_line();
+    line_.clear();
 }
 
 void RequestParser::end_line() {

@@ -62,6 +62,8 @@ public:
     const Request& request() const { return request_; }
 
 private:
+    std::size_t room() const;
+    void append(std::string_view part);
     void take_byte(char c);
     void end_line();
     void parse_request_line();

@@ -17,7 +17,9 @@ IoResult receive_from(int socket, std::span<std::byte> buffer) {
 }
 
 IoResult PlainTransport::receive(std::span<std::byte> buffer) {
-    return receive_from(socket_.get(), buffer);
+    const IoResult result = receive_from(socket_.get(), buffer);
+    peer_ended_ = result.status == Status::ended;
+    return result;
 }
 
 // The kernel has less to look at than for a list of one.
@@ -40,6 +42,7 @@ IoResult PlainTransport::send(std::span<const iovec> slices) {
 }
 
 bool PlainTransport::shut_down() {
-    shutdown(socket_.get(), SHUT_WR);  // fails only where the peer is gone already
+    // It fails only where the peer is gone already.
+    if (!peer_ended_) shutdown(socket_.get(), SHUT_WR);
     return true;
 }

@@ -62,4 +62,5 @@ private:
     ssize_t send_all(std::span<const iovec> slices);
 
     UniqueFd socket_;
+    bool peer_ended_ = false;  // so close() follows, which ends our stream as well
 };
