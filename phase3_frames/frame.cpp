@@ -51,12 +51,10 @@ void unmask(std::span<std::byte> piece, const MaskingKey& key, std::uint64_t off
 }
 
 // Task 3.1: a server never masks (RFC 6455 §5.1).
-EncodedHeader encode_header(Opcode opcode, std::size_t length) {
-    EncodedHeader header;
-    header.bytes[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
-    header.bytes[1] = static_cast<std::byte>(length);
-    header.size = 2;
-    return header;
+std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t length) {
+    to[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
+    to[1] = static_cast<std::byte>(length);
+    return 2;
 }
 
 std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {

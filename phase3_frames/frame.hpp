@@ -44,14 +44,11 @@ FrameHeader parse_header(std::span<const std::byte> bytes);
 /// its payload: the mask goes on where the piece before ended (RFC 6455 §5.3).
 void unmask(std::span<std::byte> piece, const MaskingKey& key, std::uint64_t offset);
 
-/// A server's header: FIN set, not masked.
-struct EncodedHeader {
-    std::array<std::byte, 10> bytes{};
-    std::size_t size = 0;
+/// A server's longest header: 2 bytes, and a 64-bit length in phase 4.
+constexpr std::size_t max_server_header = 10;
 
-    std::span<const std::byte> span() const { return std::span{bytes}.first(size); }
-};
-EncodedHeader encode_header(Opcode opcode, std::size_t length);
+/// Writes a server's header: FIN set, not masked. `to` has room for the longest. Returns its size.
+std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t length);
 
 /// Gathers a header that may come in several reads.
 class HeaderReader {

@@ -1,6 +1,7 @@
 // What one read is answered with.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -13,7 +14,8 @@
 class Output {
 public:
     void add_frame(Opcode opcode, std::span<const std::byte> payload) {
-        add(encode_header(opcode, payload.size()).span());
+        std::array<std::byte, max_server_header> header;
+        add(std::span{header}.first(encode_header(header, opcode, payload.size())));
         add(payload);
     }
     void add_text(std::string_view text) { add(std::as_bytes(std::span{text})); }

@@ -40,13 +40,12 @@ std::uint64_t parse_long_length(std::span<const std::byte> bytes) {
 }
 
 // Task 4.3: the shortest of the two that holds the length; the most significant byte goes first.
-EncodedHeader encode_long_length(EncodedHeader header, std::uint64_t length) {
+std::size_t encode_long_length(std::span<std::byte> to, std::uint64_t length) {
     const std::size_t more = length <= 0xFFFF ? 2 : 8;
-    header.bytes[1] = more == 2 ? std::byte{126} : std::byte{127};
+    to[1] = more == 2 ? std::byte{126} : std::byte{127};
     for (std::size_t i = 0; i < more; ++i)
-        header.bytes[2 + i] = static_cast<std::byte>(length >> 8 * (more - 1 - i));
-    header.size = 2 + more;
-    return header;
+        to[2 + i] = static_cast<std::byte>(length >> 8 * (more - 1 - i));
+    return 2 + more;
 }
 
 // Task 4.1: control frames are whole and short, so that they can be answered at once, in the middle
@@ -59,9 +58,8 @@ void check_control(const FrameHeader& header) {
 
 /// The key twice, from the byte that byte `offset` of the payload meets.
 std::uint64_t turned(const MaskingKey& key, std::uint64_t offset) {
-    std::array<std::byte, 8> twice;
-    for (std::size_t i = 0; i < twice.size(); ++i) twice[i] = key[i % 4];
-    const auto word = std::bit_cast<std::uint64_t>(twice);
+    const std::uint64_t once = std::bit_cast<std::uint32_t>(key);
+    const std::uint64_t word = once << 32 | once;
     const int bits = static_cast<int>(offset % 4) * 8;
     return std::endian::native == std::endian::little ? std::rotr(word, bits)
                                                       : std::rotl(word, bits);
@@ -114,13 +112,11 @@ void unmask(std::span<std::byte> piece, const MaskingKey& key, std::uint64_t off
     for (std::size_t i = 0; i < left; ++i) at[i] ^= rest[i];
 }
 
-EncodedHeader encode_header(Opcode opcode, std::size_t length) {
-    EncodedHeader header;
-    header.bytes[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
-    if (length > 125) return encode_long_length(header, length);
-    header.bytes[1] = static_cast<std::byte>(length);
-    header.size = 2;
-    return header;
+std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t length) {
+    to[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
+    if (length > 125) return encode_long_length(to, length);
+    to[1] = static_cast<std::byte>(length);
+    return 2;
 }
 
 std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {

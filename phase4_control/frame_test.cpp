@@ -33,7 +33,8 @@ std::size_t header_size_of(unsigned second) {
 }
 
 std::string encoded(Opcode opcode, std::size_t length) {
-    return to_hex(encode_header(opcode, length).span());
+    std::array<std::byte, max_server_header> header;
+    return to_hex(std::span{header}.first(encode_header(header, opcode, length)));
 }
 
 }  // namespace

@@ -19,20 +19,18 @@ class Output {
 public:
     /// The payload must stay where it is until the output is sent: it lies in the receive buffer.
     void add_frame(Opcode opcode, std::span<const std::byte> payload) {
-        const EncodedHeader header = encode_header(opcode, payload.size());
-        if (payload.size() <= worth_copying) {
-            copy(header.span(), payload);
-        } else {
-            copy(header.span(), {});
+        took(encode_header(room(max_server_header), opcode, payload.size()));
+        if (payload.size() <= worth_copying)
+            copy(payload);
+        else
             slices_.push_back({payload.data(), payload.size()});
-        }
     }
     /// A payload that lies nowhere else: kept here until it is sent.
     void add_frame(Opcode opcode, std::vector<std::byte>&& payload) {
         add_frame(opcode, std::span<const std::byte>{payload});
         kept_.push_back(std::move(payload));
     }
-    void add_text(std::string_view text) { copy({}, std::as_bytes(std::span{text})); }
+    void add_text(std::string_view text) { copy(std::as_bytes(std::span{text})); }
 
     bool empty() const { return slices_.empty(); }
 
@@ -64,16 +62,23 @@ private:
         std::size_t size;
     };
 
-    void copy(std::span<const std::byte> header, std::span<const std::byte> payload) {
-        const std::size_t size = header.size() + payload.size();
+    /// Where the next bytes go; at least so many.
+    std::span<std::byte> room(std::size_t size) {
+        if (copied_.size() - used_ < size) copied_.resize(2 * (used_ + size));
+        return std::span{copied_}.subspan(used_);
+    }
+
+    /// So many of them are there now.
+    void took(std::size_t size) {
         if (slices_.empty() || slices_.back().data) slices_.push_back({nullptr, 0});
         slices_.back().size += size;
-        if (copied_.size() - used_ < size) copied_.resize(2 * (used_ + size));
-        for (const auto part : {header, payload}) {
-            if (part.empty()) continue;  // it may have no address, which memcpy must not be given
-            std::memcpy(copied_.data() + used_, part.data(), part.size());
-            used_ += part.size();
-        }
+        used_ += size;
+    }
+
+    void copy(std::span<const std::byte> bytes) {
+        if (bytes.empty()) return;  // it may have no address, which memcpy must not be given
+        std::memcpy(room(bytes.size()).data(), bytes.data(), bytes.size());
+        took(bytes.size());
     }
 
     std::vector<std::byte> copied_;  // of which the first used_ bytes are; it only grows

@@ -2,7 +2,8 @@
 
 import os
 import time
-from typing import Callable
+from contextlib import contextmanager
+from typing import Callable, Iterator
 
 REPLY = 8.0  # seconds that any single expectation may take, before scaling
 
@@ -16,6 +17,17 @@ def set_scale(factor: float | None) -> None:
         busy = os.getloadavg()[0] / (os.cpu_count() or 1)
         factor = float(os.environ.get("WS_DEADLINE_SCALE", max(1.0, min(busy, 5.0))))
     _scale = factor
+
+
+@contextmanager
+def stretched(factor: float) -> Iterator[None]:
+    """All deadlines are that much longer."""
+    before = _scale
+    set_scale(before * factor)
+    try:
+        yield
+    finally:
+        set_scale(before)
 
 
 def scaled(seconds: float) -> float:
