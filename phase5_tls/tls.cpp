@@ -60,7 +60,7 @@ SSL_CTX* make_context() {
                                   SSL_MODE_RELEASE_BUFFERS);
     // Else each record costs two reads of the socket: its header, then its body.
     SSL_CTX_set_read_ahead(context, 1);
-    SSL_CTX_set_default_read_buffer_len(context, max_gathered);
+    SSL_CTX_set_default_read_buffer_len(context, 2 * max_gathered);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets need no memory here
     static constexpr std::string_view id = "websocket workbook";
     SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
@@ -102,10 +102,14 @@ struct SocketBio {
 
     static int read(BIO* bio, char* buffer, int size) {
         BIO_clear_retry_flags(bio);
-        const ssize_t count =
-            recv(owner(bio).socket_.get(), buffer, static_cast<std::size_t>(size), 0);
-        if (count < 0 && is_transient(errno)) BIO_set_retry_read(bio);
+        TlsTransport& transport = owner(bio);
+        ssize_t count = -1;
+        if (!transport.drained_)
+            count = recv(transport.socket_.get(), buffer, static_cast<std::size_t>(size), 0);
+        if (transport.drained_ || (count < 0 && is_transient(errno))) BIO_set_retry_read(bio);
         if (count == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+        // Less than there was room for is all there was: epoll tells of what comes later.
+        transport.drained_ = count > 0 && count < size;
         return static_cast<int>(count);
     }
 
@@ -161,6 +165,7 @@ TlsTransport::TlsTransport(UniqueFd socket, const TlsContext& context)
 // wants something, or the buffer is full, and say which.
 IoResult TlsTransport::receive(std::span<std::byte> buffer) {
     if (discarding_) return receive_from(socket_.get(), buffer);
+    drained_ = false;
     IoResult result;
     while (result.size < buffer.size() && result.status == Status::done) {
         ERR_clear_error();
@@ -168,14 +173,26 @@ IoResult TlsTransport::receive(std::span<std::byte> buffer) {
         const int success = SSL_read_ex(ssl_.get(), buffer.data() + result.size,
                                         buffer.size() - result.size, &size);
         result.size += size;
-        if (success != 1) result.status = status_of(success);
+        if (success != 1)
+            result.status = status_of(success);
+        else if (drained_ && SSL_has_pending(ssl_.get()) == 0)
+            result.status = Status::want_read;  // as another call would say
     }
     flush();  // reading may have written: a handshake, an alert, a KeyUpdate
     return gone_ ? IoResult{0, Status::gone} : result;
 }
 
+// For all records that these bytes become, at once: growing bit by bit would copy them over and
+// over. A record holds 16 KiB of one slice at most, and has less than 64 bytes more.
+void TlsTransport::make_room(std::span<const iovec> slices) {
+    std::size_t size = 0;
+    for (const iovec& slice : slices) size += slice.iov_len + 64 * (slice.iov_len / 16384 + 1);
+    records_.reserve(std::min(records_.size() + size, max_gathered + 16384 + 64));
+}
+
 // Task 5.2: encrypt as much as may gather, send it, and go on while the socket takes it.
 IoResult TlsTransport::send(std::span<const iovec> slices) {
+    make_room(slices);
     IoResult result;
     for (const iovec& slice : slices) {
         std::size_t taken = 0;

@@ -44,6 +44,7 @@ private:
     // whole records in records_, so that several of them leave in one send.
     friend struct SocketBio;
 
+    void make_room(std::span<const iovec> slices);
     bool flush();
     IoResult::Status status_of(int result);
     void on_failure();
@@ -51,6 +52,7 @@ private:
     UniqueFd socket_;
     bool broken_ = false;
     bool discarding_ = false;  // what comes is of no interest any more
+    bool drained_ = false;     // this turn has read all that the socket had
     bool notified_ = false;    // close_notify was sent
     bool gone_ = false;
     std::unique_ptr<SSL, Free<SSL_free>> ssl_;
