@@ -75,6 +75,11 @@ $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(CXXFLAGS) -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
+# Each call that trust/wrapped_*.cpp wraps leads there from phase 5's objects.
+$(BUILD)/trust/faults: $(call objects,$(call sources,trust) $(helpers) \
+    $(filter-out %/main.cpp,$(call sources,$(call home,phase5))))
+	$(CXX) $(CXXFLAGS) -o $@ $^ $$(nm $^ | sed -n 's/.* T __wrap_/-Wl,--wrap=/p') $(LDLIBS)
+
 setup:
 	tools/setup
 

@@ -32,5 +32,8 @@ Certificate make_self_signed_certificate();
 /// SHA-256 over the DER form, as browsers show it: "AB:CD:…".
 std::string fingerprint(const X509& certificate);
 
+/// Throws std::runtime_error with openssl_error() for a call that did not succeed.
+void require(bool success, const char* call);
+
 /// "what: " and OpenSSL's reason for its last failure; empties its queue of errors.
 std::string openssl_error(const std::string& what);

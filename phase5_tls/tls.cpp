@@ -43,13 +43,18 @@ void log_key(const SSL*, const char* line) {
     std::fflush(file);
 }
 
-SSL_CTX* make_context() {
+using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
+
+Context make_context() {
     ERR_clear_error();
-    SSL_CTX* context = SSL_CTX_new(TLS_server_method());
-    if (!context) throw std::runtime_error{openssl_error("SSL_CTX_new")};
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    Context made{SSL_CTX_new(TLS_server_method())};
+    require(made != nullptr, "SSL_CTX_new");
+    SSL_CTX* context = made.get();
+    require(SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1,
+            "SSL_CTX_set_min_proto_version");
     // For TLS 1.2 (1.3 has no others): forward secrecy and authenticated encryption only.
-    SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    require(SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1,
+            "SSL_CTX_set_cipher_list");
     // A peer that ends without close_notify is no truncation attack here: WebSocket has its own
     // CLOSE.
     SSL_CTX_set_options(
@@ -63,14 +68,15 @@ SSL_CTX* make_context() {
     SSL_CTX_set_default_read_buffer_len(context, 2 * max_gathered);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets need no memory here
     static constexpr std::string_view id = "websocket workbook";
-    SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(id.data()),
-                                   id.size());
+    require(SSL_CTX_set_session_id_context(
+                context, reinterpret_cast<const unsigned char*>(id.data()), id.size()) == 1,
+            "SSL_CTX_set_session_id_context");
     // Nobody is there to type a key's password: without this, OpenSSL would ask for it on the
     // terminal.
     SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
     SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
     if (secure_getenv("SSLKEYLOGFILE")) SSL_CTX_set_keylog_callback(context, log_key);
-    return context;
+    return made;
 }
 
 }  // namespace

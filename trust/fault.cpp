@@ -1,0 +1,36 @@
+#include "fault.hpp"
+
+namespace {
+
+Fault planned;
+Record* told = nullptr;  // null: nothing is counted here
+
+}  // namespace
+
+std::vector<Call>& calls() {
+    static std::vector<Call> all;
+    return all;
+}
+
+int declare_call(Call call) {
+    calls().push_back(std::move(call));
+    return static_cast<int>(calls().size()) - 1;
+}
+
+void arm(const Fault& fault, Record& record) {
+    planned = fault;
+    told = &record;
+}
+
+void disarm() {
+    told = nullptr;
+}
+
+int strike(int call) {
+    if (!told) return 0;
+    const std::uint32_t nth = ++told->counts[static_cast<std::size_t>(call)];
+    if (call != planned.call || nth != planned.nth) return 0;
+    told->struck = true;
+    told->struck_listening = told->listening;
+    return planned.error;
+}

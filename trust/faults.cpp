@@ -1,0 +1,302 @@
+// Fails every call that phase 5 makes in its life, each at every place where it is made and with
+// every errno of its man page, one fault a life; and looks what becomes of the server's clients.
+#include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <map>
+
+#include "common/error.hpp"
+#include "common/options.hpp"
+#include "life.hpp"
+#include "phase5_tls/tls.hpp"
+
+namespace {
+
+/// A certificate and its key in files that are gone afterwards.
+class Directory {
+public:
+    Directory() {
+        std::string name = std::filesystem::temp_directory_path() / "faults.XXXXXX";
+        if (!mkdtemp(name.data())) throw_errno("mkdtemp");
+        path_ = name;
+        const Certificate made = make_self_signed_certificate();
+        std::FILE* file = std::fopen(files().certificate.c_str(), "w");
+        PEM_write_X509(file, made.x509.get());
+        std::fclose(file);
+        file = std::fopen(files().key.c_str(), "w");
+        PEM_write_PrivateKey(file, made.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+        std::fclose(file);
+    }
+    ~Directory() { std::filesystem::remove_all(path_); }
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+
+    PemFiles files() const { return {path_ / "certificate.pem", path_ / "key.pem"}; }
+
+private:
+    std::filesystem::path path_;
+};
+
+/// What the processes that play the lives write together.
+template <typename T>
+T& shared() {
+    void* place =
+        mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED) throw_errno("mmap");
+    return *new (place) T{};
+}
+
+struct Case {
+    Life life;
+    Fault fault;
+};
+
+const Call& call_of(const Fault& fault) {
+    return calls()[static_cast<std::size_t>(fault.call)];
+}
+
+std::string error_name(const Fault& fault) {
+    const Call& call = call_of(fault);
+    if (fault.error == short_count) return "short";
+    if (call.name == "getaddrinfo") return gai_strerror(fault.error);
+    return call.group == "system calls" ? strerrorname_np(fault.error) : "fails";
+}
+
+/// "0 recv 3 EINTR": what --only takes.
+std::string name_of(const Case& one) {
+    return std::to_string(static_cast<int>(one.life)) + " " + call_of(one.fault).name + " " +
+           std::to_string(one.fault.nth) + " " + error_name(one.fault);
+}
+
+/// Nobody may suffer: it is to be tried again, or does not matter.
+bool is_harmless(const Fault& fault) {
+    const std::string& name = call_of(fault).name;
+    const int error = fault.error;
+    return error == EINTR || error == EAGAIN || error == short_count || name == "accept4" ||
+           name == "close" || name == "setsockopt";
+}
+
+bool may_end_the_server(const Fault& fault) {
+    const Call& call = call_of(fault);
+    const int error = fault.error;
+    if (call.name == "accept4")
+        return error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP;
+    return call.whom == For::loop && !is_harmless(fault);
+}
+
+bool is_one_line(const std::string& log) {
+    const std::size_t start = log.rfind("phase5: ");
+    return start != std::string::npos && log.find("phase5: ") == start &&
+           (start == 0 || log[start - 1] == '\n') && log.find('\n', start) + 1 == log.size();
+}
+
+using Complaints = std::vector<std::string>;
+
+void judge_the_end(const Fault& fault, const Outcome& outcome, const Record& record,
+                   Complaints& wrong) {
+    const bool told = outcome.status == 1 && is_one_line(outcome.log);
+    if (outcome.status < 0)
+        wrong.push_back("killed by signal " + std::to_string(-outcome.status));
+    else if (outcome.status != 0 && !told)
+        wrong.push_back("exit status " + std::to_string(outcome.status) + " and " + outcome.log);
+    else if (told && record.struck_listening && !may_end_the_server(fault))
+        wrong.push_back("the server ended: " + outcome.log);
+    if (call_of(fault).whom != For::certificate || !record.struck) return;
+    const bool kept = outcome.log.find("the old certificate stays") != std::string::npos;
+    if (record.struck_listening ? !kept : !told) wrong.push_back("nobody was told");
+}
+
+void judge_the_clients(const Fault& fault, const Outcome& outcome, const Record& record,
+                       Complaints& wrong) {
+    if (outcome.status == 1) return;  // all of them
+    const std::size_t allowed =
+        record.struck_listening && !is_harmless(fault) && call_of(fault).whom == For::client;
+    if (outcome.harmed.size() <= allowed) return;
+    for (const std::string& name : outcome.harmed) wrong.push_back("harmed: " + name);
+}
+
+/// What is wrong with that life, beside one in which nothing failed.
+Complaints judge(const Fault& fault, const Outcome& outcome, const Record& record,
+                 const Record& sound) {
+    Complaints wrong = outcome.wrong;
+    judge_the_end(fault, outcome, record, wrong);
+    judge_the_clients(fault, outcome, record, wrong);
+    if (record.blocks_kept > sound.blocks_kept)
+        wrong.push_back(std::to_string(record.blocks_kept - sound.blocks_kept) + " blocks leaked");
+    if (record.descriptors_kept != 0) wrong.push_back("descriptors leaked");
+    return wrong;
+}
+
+struct Tally {
+    std::atomic<unsigned> lives{0};
+    std::atomic<unsigned> harmed{0};
+    std::atomic<unsigned> ended{0};
+    std::atomic<unsigned> wrong{0};
+};
+
+struct Work {
+    std::array<Tally, Record::max_calls> tallies;
+    std::array<Record, 3> sound;  // by life: nothing failed
+    std::atomic<std::size_t> next{0};
+};
+
+void try_out(const Case& one, const PemFiles& files, Record& record, Work& work) {
+    record = Record{};
+    const Outcome outcome = live(one.life, one.fault, files, record);
+    if (!record.struck) return;
+    Tally& tally = work.tallies[static_cast<std::size_t>(one.fault.call)];
+    ++tally.lives;
+    if (outcome.status == 1) ++tally.ended;
+    if (outcome.status == 0 && !outcome.harmed.empty()) ++tally.harmed;
+    const Record& sound = work.sound[static_cast<std::size_t>(one.life)];
+    const Complaints wrong = judge(one.fault, outcome, record, sound);
+    if (wrong.empty()) return;
+    ++tally.wrong;
+    std::string text = "--only '" + name_of(one) + "'";
+    for (const std::string& what : wrong) text += "\n    " + what;
+    std::cout << text + "\n" << std::flush;
+}
+
+/// Lives are mostly spent waiting: several at a time.
+void try_all(const std::vector<Case>& cases, std::size_t jobs, const PemFiles& files, Work& work) {
+    for (std::size_t job = 0; job < jobs; ++job) {
+        if (check(fork(), "fork") != 0) continue;
+        Record& record = shared<Record>();
+        for (std::size_t i; (i = work.next++) < cases.size();)
+            try_out(cases[i], files, record, work);
+        _exit(0);
+    }
+    for (std::size_t job = 0; job < jobs; ++job) wait(nullptr);
+}
+
+/// What OpenSSL makes once and keeps is no leak: it is made here.
+void warm_up(const PemFiles& files) {
+    const TlsContext context{files.certificate, files.key};
+    std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> client{SSL_CTX_new(TLS_client_method())};
+    std::unique_ptr<SSL, Free<SSL_free>> ends[] = {
+        std::unique_ptr<SSL, Free<SSL_free>>{SSL_new(context.get())},
+        std::unique_ptr<SSL, Free<SSL_free>>{SSL_new(client.get())}};
+    BIO* bios[2];
+    BIO_new_bio_pair(&bios[0], 0, &bios[1], 0);
+    for (int i : {0, 1}) SSL_set_bio(ends[i].get(), bios[i], bios[i]);
+    SSL_set_accept_state(ends[0].get());
+    SSL_set_connect_state(ends[1].get());
+    for (int turn = 0; turn < 10; ++turn) SSL_do_handshake(ends[turn % 2].get());
+    ERR_raise(ERR_LIB_SSL, ERR_R_INTERNAL_ERROR);
+    openssl_error("warm-up");
+    OPENSSL_thread_stop();
+}
+
+/// OpenSSL allocates thousands of times: the short lives are for that, and for the certificate that
+/// is made.
+bool is_worth_it(Life life, const Call& call) {
+    const bool allocates = call.name == "OPENSSL_malloc";
+    if (life == Life::whole) return !allocates;
+    return allocates || (life == Life::self_made && call.whom == For::certificate);
+}
+
+/// Every error of every call, each time that a life in which nothing fails makes it.
+std::vector<Case> all_cases(const Work& work) {
+    std::vector<Case> cases;
+    for (const Life life : {Life::whole, Life::tls, Life::self_made}) {
+        const Record& sound = work.sound[static_cast<std::size_t>(life)];
+        for (std::size_t call = 0; call < calls().size(); ++call) {
+            if (!is_worth_it(life, calls()[call])) continue;
+            for (const int error : calls()[call].errors)
+                for (std::uint32_t nth = 1; nth <= sound.counts[call]; ++nth)
+                    cases.push_back({life, {static_cast<int>(call), nth, error}});
+        }
+    }
+    return cases;
+}
+
+/// Of each call some, spread over its places and errors.
+std::vector<Case> sample(const std::vector<Case>& cases, std::size_t of_each) {
+    std::map<int, std::vector<Case>> by_call;
+    for (const Case& one : cases) by_call[one.fault.call].push_back(one);
+    std::vector<Case> some;
+    for (const auto& [call, all] : by_call)
+        for (std::size_t i = 0; i < std::min(of_each, all.size()); ++i)
+            some.push_back(all[i * all.size() / std::min(of_each, all.size())]);
+    return some;
+}
+
+bool report(const Work& work) {
+    struct Sum {
+        unsigned calls = 0, lives = 0, harmed = 0, ended = 0, wrong = 0;
+    };
+    std::map<std::string, Sum> sums;
+    for (std::size_t i = 0; i < calls().size(); ++i) {
+        const Tally& tally = work.tallies[i];
+        Sum& sum = sums[calls()[i].group];
+        sum.calls += tally.lives > 0;
+        sum.lives += tally.lives;
+        sum.harmed += tally.harmed;
+        sum.ended += tally.ended;
+        sum.wrong += tally.wrong;
+    }
+    bool ok = true;
+    for (const auto& [group, sum] : sums) {
+        ok = ok && sum.wrong == 0 && sum.lives > 0;
+        std::cout << "RESULT {\"attack\": \"" << group << " that fail\", \"tried\": \"" << sum.calls
+                  << " calls, each error at each place\", \"count\": " << sum.lives
+                  << ", \"ok\": " << (sum.wrong == 0 && sum.lives > 0 ? "true" : "false")
+                  << ", \"detail\": \"" << sum.harmed << " ended their own connection, "
+                  << sum.ended << " the server with one line, "
+                  << sum.lives - sum.harmed - sum.ended << " nothing; " << sum.wrong
+                  << " otherwise\"}" << std::endl;
+    }
+    return ok;
+}
+
+int run(int argc, char** argv) {
+    bool quick = false;
+    bool verbose = false;
+    std::string only;
+    std::size_t jobs = 8;
+    Options options{"faults", "Fails every call of phase 5, one a life of the server."};
+    options.toggle("--quick", "some of each call", quick);
+    options.toggle("-v", "show the log of --only", verbose);
+    options.text("--only", "CASE", "one life, as in '0 recv 3 EINTR'", only);
+    options.count("--jobs", "N", "lives at a time", jobs);
+    if (!options.parse(argc, argv)) return 0;
+
+    const Directory directory;
+    const PemFiles files = directory.files();
+    warm_up(files);
+    Work& work = shared<Work>();
+    for (const Life life : {Life::whole, Life::tls, Life::self_made}) {
+        Record& sound = work.sound[static_cast<std::size_t>(life)];
+        const Outcome outcome = live(life, Fault{}, files, sound);
+        Complaints wrong = outcome.wrong;
+        wrong.insert(wrong.end(), outcome.harmed.begin(), outcome.harmed.end());
+        if (outcome.status != 0) wrong.push_back(outcome.log);
+        if (!wrong.empty()) throw std::runtime_error{"a life without faults: " + wrong.front()};
+    }
+    std::vector<Case> cases = all_cases(work);
+    if (quick) cases = sample(cases, 6);
+    if (!only.empty()) std::erase_if(cases, [&](const Case& one) { return name_of(one) != only; });
+    std::cout << cases.size() << " lives" << std::endl;
+    if(getenv("LIST")) { std::map<std::string,int> m; for (auto& c: cases) m[std::to_string((int)c.life)+call_of(c.fault).name]++; for (auto&[k,v]:m) std::cout<<k<<" "<<v<<"\n"; return 0;}
+    try_all(cases, jobs, files, work);
+    return report(work) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    wrap_openssl_memory();
+    std::signal(SIGPIPE, SIG_IGN);  // libssl's own socket BIO, in the clients
+    int status = 0;
+    const int failed = run_program("faults", [&] { status = run(argc, argv); });
+    return failed != 0 ? failed : status;
+}
