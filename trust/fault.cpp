@@ -34,3 +34,7 @@ int strike(int call) {
     told->struck_listening = told->listening;
     return planned.error;
 }
+
+void expect_leak() {
+    told->openssl_leaks = true;
+}

@@ -40,10 +40,14 @@ struct Fault {
 struct Record {
     static constexpr std::size_t max_calls = 64;
 
-    std::array<std::uint32_t, max_calls> counts{};  // how often each was called
+    using Counts = std::array<std::uint32_t, max_calls>;
+
+    Counts counts{};          // how often each was called
+    Counts before_clients{};  // … until it listened
     bool listening = false;
     bool struck = false;            // the call was made, and failed
     bool struck_listening = false;  // it was up when that happened
+    bool openssl_leaks = false;     // by itself, when it fails there
     long blocks_kept = 0;           // of memory: allocated during its life, and not freed
     long descriptors_kept = 0;
 };
@@ -54,6 +58,9 @@ void disarm();
 
 /// To be called at each call: what it is to fail with, or 0.
 int strike(int call);
+
+/// The call that fails is known to leak in OpenSSL itself.
+void expect_leak();
 
 /// How many blocks of memory there are, of C++ and of OpenSSL.
 long live_blocks();

@@ -38,6 +38,7 @@ int serve(const Config& config, const Fault& fault, Record& record, int out) {
         Server server{config};
         server.fingerprint();
         const Ports ports{port_of(server.address()), port_of(server.tls_address())};
+        record.before_clients = record.counts;
         record.listening = true;
         check(write(out, &ports, sizeof ports), "write");
         server.run();

@@ -14,15 +14,16 @@
 
 #include "fault.hpp"
 
-#define WRAP(type, name, whom, parameters, arguments, ...)                                   \
-    static const int call_##name = declare_call({#name, "system calls", whom, __VA_ARGS__}); \
-    extern "C" type __real_##name parameters;                                                \
-    extern "C" type __wrap_##name parameters {                                               \
-        if (const int error = strike(call_##name)) {                                         \
-            errno = error;                                                                   \
-            return -1;                                                                       \
-        }                                                                                    \
-        return __real_##name arguments;                                                      \
+#define WRAP(type, name, whom, parameters, arguments, ...)                  \
+    static const int call_##name =                                          \
+        declare_call({#name, "system calls that fail", whom, __VA_ARGS__}); \
+    extern "C" type __real_##name parameters;                               \
+    extern "C" type __wrap_##name parameters {                              \
+        if (const int error = strike(call_##name)) {                        \
+            errno = error;                                                  \
+            return -1;                                                      \
+        }                                                                   \
+        return __real_##name arguments;                                     \
     }
 
 WRAP(int, socket, For::loop, (int domain, int type, int protocol), (domain, type, protocol),
@@ -58,16 +59,16 @@ WRAP(int, sigprocmask, For::loop, (int how, const sigset_t* set, sigset_t* old),
 WRAP(ssize_t, read, For::loop, (int fd, void* buffer, std::size_t size), (fd, buffer, size),
      {EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR})
 
-#define WRAP_IO(name, parameters, arguments, a_part, ...)                \
-    static const int call_##name =                                       \
-        declare_call({#name, "system calls", For::client, __VA_ARGS__}); \
-    extern "C" ssize_t __real_##name parameters;                         \
-    extern "C" ssize_t __wrap_##name parameters {                        \
-        const int error = strike(call_##name);                           \
-        if (error == short_count) return __real_##name a_part;           \
-        if (error == 0) return __real_##name arguments;                  \
-        errno = error;                                                   \
-        return -1;                                                       \
+#define WRAP_IO(name, parameters, arguments, a_part, ...)                          \
+    static const int call_##name =                                                 \
+        declare_call({#name, "system calls that fail", For::client, __VA_ARGS__}); \
+    extern "C" ssize_t __real_##name parameters;                                   \
+    extern "C" ssize_t __wrap_##name parameters {                                  \
+        const int error = strike(call_##name);                                     \
+        if (error == short_count) return __real_##name a_part;                     \
+        if (error == 0) return __real_##name arguments;                            \
+        errno = error;                                                             \
+        return -1;                                                                 \
     }
 
 WRAP_IO(recv, (int fd, void* buffer, std::size_t size, int flags), (fd, buffer, size, flags),
@@ -82,7 +83,7 @@ WRAP_IO(send, (int fd, const void* buffer, std::size_t size, int flags), (fd, bu
 // A part of a list is the first byte of its first slice that has one.
 static const int call_sendmsg = declare_call(
     {"sendmsg",
-     "system calls",
+     "system calls that fail",
      For::client,
      {short_count, EACCES, EAGAIN, EALREADY, EBADF, ECONNRESET, EDESTADDRREQ, EFAULT, EINTR, EINVAL,
       EISCONN, EMSGSIZE, ENOBUFS, ENOMEM, ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE}});
@@ -98,8 +99,8 @@ extern "C" ssize_t __wrap_sendmsg(int fd, const msghdr* message, int flags) {
 }
 
 // It has done its work even when it says that it has not (close(2)).
-static const int call_close =
-    declare_call({"close", "system calls", For::client, {EBADF, EDQUOT, EINTR, EIO, ENOSPC}});
+static const int call_close = declare_call(
+    {"close", "system calls that fail", For::client, {EBADF, EDQUOT, EINTR, EIO, ENOSPC}});
 extern "C" int __real_close(int fd);
 extern "C" int __wrap_close(int fd) {
     const int result = __real_close(fd);
@@ -111,7 +112,7 @@ extern "C" int __wrap_close(int fd) {
 
 static const int call_getaddrinfo =
     declare_call({"getaddrinfo",
-                  "system calls",
+                  "system calls that fail",
                   For::loop,
                   {EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_NONAME, EAI_SYSTEM}});
 extern "C" int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);

@@ -4,13 +4,15 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <string_view>
 
 #include "fault.hpp"
 
 namespace {
 
-const int cpp_call = declare_call({"operator new", "memory", For::client, {failure}});
-const int openssl_call = declare_call({"OPENSSL_malloc", "memory", For::client, {failure}});
+const int cpp_call = declare_call({"operator new", "memory that runs out", For::client, {failure}});
+const int openssl_call =
+    declare_call({"OPENSSL_malloc", "memory that runs out", For::client, {failure}});
 long blocks = 0;
 
 void* counted(void* block) {
@@ -24,8 +26,18 @@ void release(void* block) {
     std::free(block);
 }
 
-void* openssl_allocate(std::size_t size, const char*, int) {
-    void* block = size == 0 || strike(openssl_call) != 0 ? nullptr : std::malloc(size);
+// In OpenSSL 3.0, an EVP_PKEY_CTX that has no memory leaks what it was to be made of.
+bool leaks(std::string_view file) {
+    return file.ends_with("crypto/evp/pmeth_lib.c");
+}
+
+void* openssl_allocate(std::size_t size, const char* file, int) {
+    if (size == 0) return nullptr;
+    if (strike(openssl_call) != 0) {
+        if (leaks(file)) expect_leak();
+        return nullptr;
+    }
+    void* block = std::malloc(size);
     if (block) ++blocks;
     return block;
 }

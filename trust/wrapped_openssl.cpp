@@ -11,13 +11,14 @@
 
 #include "fault.hpp"
 
-#define WRAP(type, name, whom, parameters, arguments, failed)                         \
-    static const int call_##name = declare_call({#name, "OpenSSL", whom, {failure}}); \
-    extern "C" type __real_##name parameters;                                         \
-    extern "C" type __wrap_##name parameters {                                        \
-        if (strike(call_##name) == 0) return __real_##name arguments;                 \
-        ERR_raise(ERR_LIB_SSL, ERR_R_INTERNAL_ERROR);                                 \
-        return failed;                                                                \
+#define WRAP(type, name, whom, parameters, arguments, failed)              \
+    static const int call_##name =                                         \
+        declare_call({#name, "OpenSSL calls that fail", whom, {failure}}); \
+    extern "C" type __real_##name parameters;                              \
+    extern "C" type __wrap_##name parameters {                             \
+        if (strike(call_##name) == 0) return __real_##name arguments;      \
+        ERR_raise(ERR_LIB_SSL, ERR_R_INTERNAL_ERROR);                      \
+        return failed;                                                     \
     }
 
 WRAP(SSL_CTX*, SSL_CTX_new, For::certificate, (const SSL_METHOD* method), (method), nullptr)
@@ -74,8 +75,8 @@ WRAP(int, EVP_Digest, For::client,
      (data, count, bytes, size, digest, engine), 0)
 
 // One call for many settings (SSL_CTX_ctrl(3)): the one that is a promise is the oldest version.
-static const int call_min_version =
-    declare_call({"SSL_CTX_set_min_proto_version", "OpenSSL", For::certificate, {failure}});
+static const int call_min_version = declare_call(
+    {"SSL_CTX_set_min_proto_version", "OpenSSL calls that fail", For::certificate, {failure}});
 extern "C" long __real_SSL_CTX_ctrl(SSL_CTX*, int, long, void*);
 extern "C" long __wrap_SSL_CTX_ctrl(SSL_CTX* context, int command, long number, void* pointer) {
     if (command == SSL_CTRL_SET_MIN_PROTO_VERSION && strike(call_min_version) != 0) return 0;
@@ -84,7 +85,7 @@ extern "C" long __wrap_SSL_CTX_ctrl(SSL_CTX* context, int command, long number, 
 
 // EVP_EC_gen, where it is a macro.
 static const int call_keygen =
-    declare_call({"EVP_PKEY_Q_keygen", "OpenSSL", For::certificate, {failure}});
+    declare_call({"EVP_PKEY_Q_keygen", "OpenSSL calls that fail", For::certificate, {failure}});
 extern "C" EVP_PKEY* __real_EVP_PKEY_Q_keygen(OSSL_LIB_CTX*, const char*, const char*, ...);
 extern "C" EVP_PKEY* __wrap_EVP_PKEY_Q_keygen(OSSL_LIB_CTX* library, const char* properties,
                                               const char* type, ...) {
