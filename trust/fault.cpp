@@ -29,7 +29,9 @@ void disarm() {
 int strike(int call) {
     if (!told) return 0;
     const std::uint32_t nth = ++told->counts[static_cast<std::size_t>(call)];
-    if (call != planned.call || nth != planned.nth) return 0;
+    const bool again = planned.error == for_good && nth > planned.nth;
+    if (call != planned.call || (nth != planned.nth && !again)) return 0;
+    if (again) return planned.error;
     told->struck = true;
     told->struck_listening = told->listening;
     return planned.error;

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-/// In place of an errno.
-constexpr int short_count = -1;  // it does a part of what was asked: one byte
-constexpr int failure = -2;  // it fails as such calls do: a null pointer, a zero, std::bad_alloc
+/// In place of an errno, or of what getaddrinfo returns.
+constexpr int short_count = -1001;  // it does a part of what was asked: one byte
+constexpr int failure = -1002;      // as such calls fail: a null pointer, a zero, std::bad_alloc
+constexpr int for_good = -1003;     // … and from then on every time
 
 /// Whom a call is made for, which is who may suffer when it fails.
 enum class For {

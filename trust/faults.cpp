@@ -68,6 +68,7 @@ const Call& call_of(const Fault& fault) {
 std::string error_name(const Fault& fault) {
     const Call& call = call_of(fault);
     if (fault.error == short_count) return "short";
+    if (fault.error == for_good) return "fails for good";
     if (call.name == "getaddrinfo") return gai_strerror(fault.error);
     return call.group.starts_with("system calls") ? strerrorname_np(fault.error) : "fails";
 }
@@ -118,7 +119,7 @@ void judge_the_end(const Fault& fault, const Outcome& outcome, const Record& rec
 
 void judge_the_clients(const Fault& fault, const Outcome& outcome, const Record& record,
                        Complaints& wrong) {
-    if (outcome.status == 1) return;  // all of them
+    if (outcome.status == 1 || fault.error == for_good) return;  // all of them
     const std::size_t allowed =
         record.struck_listening && !is_harmless(fault) && call_of(fault).whom == For::client;
     if (outcome.harmed.size() <= allowed) return;
@@ -230,9 +231,12 @@ std::vector<Case> all_cases(const Work& work) {
         const Record& sound = work.sound[static_cast<std::size_t>(life)];
         for (std::size_t call = 0; call < calls().size(); ++call) {
             if (!is_worth_it(life, calls()[call])) continue;
-            for (const int error : calls()[call].errors)
-                for (std::uint32_t nth = first(life, sound, call); nth <= sound.counts[call]; ++nth)
+            for (const int error : calls()[call].errors) {
+                // Whoever has no memory waits for a second: some of these are enough.
+                const std::uint32_t step = error == for_good ? sound.counts[call] / 30 + 1 : 1;
+                for (auto nth = first(life, sound, call); nth <= sound.counts[call]; nth += step)
                     cases.push_back({life, {static_cast<int>(call), nth, error}});
+            }
         }
     }
     return cases;
@@ -266,7 +270,8 @@ bool report(const Work& work) {
     bool all_well = true;
     for (const auto& [group, sum] : sums) {
         const auto& [called, lives, harmed, ended, leaks, wrong] = sum;
-        const bool ok = wrong == 0 && lives > 0;
+        if (lives == 0) continue;  // --only
+        const bool ok = wrong == 0;
         all_well = all_well && ok;
         std::cout << "RESULT {\"attack\": \"" << group << "\", \"tried\": \"" << called
                   << " calls, one fault a life\", \"count\": " << lives

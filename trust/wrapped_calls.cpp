@@ -33,8 +33,6 @@ WRAP(int, setsockopt, For::client,
      (fd, level, option, value, size), {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, ENOMEM})
 WRAP(int, bind, For::loop, (int fd, const sockaddr* address, socklen_t size), (fd, address, size),
      {EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EFAULT, EINVAL, ENOMEM, ENOTSOCK})
-WRAP(int, listen, For::loop, (int fd, int backlog), (fd, backlog),
-     {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP})
 WRAP(int, getsockname, For::loop, (int fd, sockaddr* address, socklen_t* size), (fd, address, size),
      {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK})
 WRAP(int, accept4, For::client, (int fd, sockaddr* address, socklen_t* size, int flags),
@@ -121,4 +119,18 @@ extern "C" int __wrap_getaddrinfo(const char* host, const char* port, const addr
     const int error = strike(call_getaddrinfo);
     if (error == EAI_SYSTEM) errno = EMFILE;
     return error == 0 ? __real_getaddrinfo(host, port, hints, found) : error;
+}
+
+// Accepted sockets inherit the size of the send buffer: a small one is full soon, and the server
+// waits for it to drain, as it does for a slow reader.
+static const int call_listen = declare_call(
+    {"listen", "system calls that fail", For::loop, {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP}});
+extern "C" int __real_listen(int fd, int backlog);
+extern "C" int __wrap_listen(int fd, int backlog) {
+    const int size = 32 * 1024;
+    __real_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    const int error = strike(call_listen);
+    if (error == 0) return __real_listen(fd, backlog);
+    errno = error;
+    return -1;
 }

@@ -10,9 +10,10 @@
 
 namespace {
 
-const int cpp_call = declare_call({"operator new", "memory that runs out", For::client, {failure}});
+const int cpp_call =
+    declare_call({"operator new", "memory that runs out", For::client, {failure, for_good}});
 const int openssl_call =
-    declare_call({"OPENSSL_malloc", "memory that runs out", For::client, {failure}});
+    declare_call({"OPENSSL_malloc", "memory that runs out", For::client, {failure, for_good}});
 long blocks = 0;
 
 void* counted(void* block) {
