@@ -3,6 +3,7 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -45,6 +46,13 @@ public:
             if (!slice.data) copied += slice.size;
         }
         return iovecs_;
+    }
+
+    /// The payload that is kept here and lies at `data`, to be moved on; nullptr: there is none.
+    std::vector<std::byte>* kept(const void* data) {
+        const auto found = std::ranges::find(
+            kept_, data, [](const auto& payload) -> const void* { return payload.data(); });
+        return found == kept_.end() ? nullptr : &*found;
     }
 
     void clear() {

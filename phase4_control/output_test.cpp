@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "common/test_bytes.hpp"
+#include "write_queue.hpp"
 
 namespace {
 
@@ -86,6 +87,26 @@ TEST_CASE("a payload that is given away is kept until the output is cleared") {
     output.clear();
     CHECK(output.empty());
     CHECK(output.slices().empty());
+}
+
+TEST_CASE("a payload that was given away moves on to the queue without a copy, if it comes first") {
+    Output output;
+    const Bytes lent = pattern(5000);
+    output.add_frame(Opcode::binary, std::span<const std::byte>{lent});
+    output.add_frame(Opcode::binary, pattern(100'000));
+    const auto slices = output.slices();
+    REQUIRE(slices.size() == 4);
+    for (const std::size_t i : {0U, 1U, 2U}) CHECK(output.kept(slices[i].iov_base) == nullptr);
+    auto* payload = output.kept(slices[3].iov_base);
+    REQUIRE(payload);
+    WriteQueue queue;
+    queue.adopt(std::move(*payload), 7);
+    CHECK(queue.front().data() == static_cast<std::byte*>(slices[3].iov_base) + 7);
+    CHECK(queue.size() == 100'000 - 7);
+    queue.adopt(pattern(10), 4);
+    CHECK(to_hex(queue.front().last(6)) ==
+          to_hex(std::span<const std::byte>{pattern(10)}.subspan(4)));
+    CHECK(queue.size() == 100'000 - 7 + 6);
 }
 
 TEST_CASE("short and long ones keep their order, and slices may be asked for again and again") {

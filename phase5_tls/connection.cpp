@@ -66,15 +66,18 @@ std::size_t Connection::read_limit() const {
     return std::max<std::size_t>(limits_.backpressure.max_buffered / 2, 1);
 }
 
-// What the socket takes leaves at once, from where it lies; the rest is copied and waits. Nothing
-// may overtake what waits already.
+// What the socket takes leaves at once, from where it lies; the rest waits, copied if it lies in
+// the receive buffer. Nothing may overtake what waits already.
 void Connection::send(Output& output) {
     const auto slices = output.slices();
     std::size_t sent = queue_.empty() ? write(slices) : 0;
     for (const iovec& slice : slices) {
         const std::size_t skipped = std::min(sent, slice.iov_len);
         sent -= skipped;
-        if (skipped < slice.iov_len)
+        if (skipped == slice.iov_len) continue;
+        if (auto* payload = output.kept(slice.iov_base))
+            queue_.adopt(std::move(*payload), skipped);
+        else
             queue_.append(
                 {static_cast<const std::byte*>(slice.iov_base) + skipped, slice.iov_len - skipped});
     }

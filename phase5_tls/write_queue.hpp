@@ -1,1 +1,1 @@
-../phase3_frames/write_queue.hpp
+../phase4_control/write_queue.hpp
