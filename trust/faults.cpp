@@ -17,6 +17,7 @@
 
 #include "common/error.hpp"
 #include "common/options.hpp"
+#include "judge.hpp"
 #include "life.hpp"
 #include "phase5_tls/tls.hpp"
 
@@ -61,10 +62,6 @@ struct Case {
     Fault fault;
 };
 
-const Call& call_of(const Fault& fault) {
-    return calls()[static_cast<std::size_t>(fault.call)];
-}
-
 std::string error_name(const Fault& fault) {
     const Call& call = call_of(fault);
     if (fault.error == short_count) return "short";
@@ -79,72 +76,6 @@ std::string name_of(const Case& one) {
            std::to_string(one.fault.nth) + " " + error_name(one.fault);
 }
 
-/// Nobody may suffer: it is to be tried again, or does not matter.
-bool is_harmless(const Fault& fault) {
-    const std::string& name = call_of(fault).name;
-    const int error = fault.error;
-    return error == EINTR || error == EAGAIN || error == short_count || name == "accept4" ||
-           name == "close" || name == "setsockopt";
-}
-
-bool may_end_the_server(const Fault& fault) {
-    const Call& call = call_of(fault);
-    const int error = fault.error;
-    if (call.name == "accept4")
-        return error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP;
-    return call.whom == For::loop && !is_harmless(fault);
-}
-
-bool is_one_line(const std::string& log) {
-    const std::size_t start = log.rfind("phase5: ");
-    return start != std::string::npos && log.find("phase5: ") == start &&
-           (start == 0 || log[start - 1] == '\n') && log.find('\n', start) + 1 == log.size();
-}
-
-using Complaints = std::vector<std::string>;
-
-void judge_the_end(const Fault& fault, const Outcome& outcome, const Record& record,
-                   Complaints& wrong) {
-    const bool told = outcome.status == 1 && is_one_line(outcome.log);
-    if (outcome.status < 0)
-        wrong.push_back("killed by signal " + std::to_string(-outcome.status));
-    else if (outcome.status != 0 && !told)
-        wrong.push_back("exit status " + std::to_string(outcome.status) + " and " + outcome.log);
-    else if (told && record.struck_listening && !may_end_the_server(fault))
-        wrong.push_back("the server ended: " + outcome.log);
-    if (call_of(fault).whom != For::certificate || !record.struck) return;
-    const bool kept = outcome.log.find("the old certificate stays") != std::string::npos;
-    if (record.struck_listening ? !kept : !told) wrong.push_back("nobody was told");
-}
-
-void judge_the_clients(const Fault& fault, const Outcome& outcome, const Record& record,
-                       Complaints& wrong) {
-    if (outcome.status == 1 || fault.error == for_good) return;  // all of them
-    const std::size_t allowed =
-        record.struck_listening && !is_harmless(fault) && call_of(fault).whom == For::client;
-    if (outcome.harmed.size() <= allowed) return;
-    for (const std::string& name : outcome.harmed) wrong.push_back("harmed: " + name);
-}
-
-/// Of the loop.
-std::uint32_t turns(const Record& record) {
-    static const auto wait = std::ranges::find(calls(), "epoll_wait", &Call::name);
-    return record.counts[static_cast<std::size_t>(wait - calls().begin())];
-}
-
-/// What is wrong with that life, beside one in which nothing failed.
-Complaints judge(const Fault& fault, const Outcome& outcome, const Record& record,
-                 const Record& sound) {
-    Complaints wrong = outcome.wrong;
-    judge_the_end(fault, outcome, record, wrong);
-    judge_the_clients(fault, outcome, record, wrong);
-    if (record.blocks_kept > sound.blocks_kept && !record.openssl_leaks)
-        wrong.push_back(std::to_string(record.blocks_kept - sound.blocks_kept) + " blocks leaked");
-    if (record.descriptors_kept != 0) wrong.push_back("descriptors leaked");
-    if (turns(record) > 20 * turns(sound)) wrong.push_back("it spins");
-    return wrong;
-}
-
 struct Tally {
     std::atomic<unsigned> lives{0};
     std::atomic<unsigned> harmed{0};
@@ -156,7 +87,7 @@ struct Tally {
 struct Work {
     bool show_logs = false;
     std::array<Tally, Record::max_calls> tallies;
-    std::array<Record, 3> sound;  // by life: nothing failed
+    std::array<Record, 4> sound;  // by life: nothing failed
     std::atomic<std::size_t> next{0};
     std::atomic<std::size_t> done{0};
 };
@@ -169,10 +100,10 @@ void try_out(const Case& one, const PemFiles& files, Record& record, Work& work)
     if (!record.struck) return;
     Tally& tally = work.tallies[static_cast<std::size_t>(one.fault.call)];
     ++tally.lives;
-    if (record.openssl_leaks) ++tally.leaks;
     if (outcome.status == 1) ++tally.ended;
     if (outcome.status == 0 && !outcome.harmed.empty()) ++tally.harmed;
     const Record& sound = work.sound[static_cast<std::size_t>(one.life)];
+    if (record.openssl_leaks && record.blocks_kept > sound.blocks_kept) ++tally.leaks;
     const Complaints wrong = judge(one.fault, outcome, record, sound);
     if (wrong.empty()) return;
     ++tally.wrong;
@@ -285,6 +216,18 @@ bool report(const Work& work) {
     return all_well;
 }
 
+/// It has a turn for its event and one for what was held back, and then the others have theirs.
+bool report_greed(const Record& greedy) {
+    const std::size_t turns_needed = greedy_messages * (125 + 6) / greedy_turn;
+    const std::size_t rounds = turns(greedy);
+    const bool ok = rounds >= turns_needed / 3;
+    std::cout << "RESULT {\"attack\": \"a client that always has more to say\", \"tried\": \""
+              << turns_needed << " turns of " << greedy_turn
+              << " bytes\", \"count\": 1, \"ok\": " << (ok ? "true" : "false")
+              << ", \"detail\": \"spread over " << rounds << " rounds of the loop\"}" << std::endl;
+    return ok;
+}
+
 int run(int argc, char** argv) {
     bool quick = false;
     bool verbose = false;
@@ -301,7 +244,7 @@ int run(int argc, char** argv) {
     const PemFiles files = directory.files();
     warm_up(files);
     Work& work = shared<Work>();
-    for (const Life life : {Life::whole, Life::tls, Life::self_made}) {
+    for (const Life life : {Life::whole, Life::tls, Life::self_made, Life::greedy}) {
         Record& sound = work.sound[static_cast<std::size_t>(life)];
         const Outcome outcome = live(life, Fault{}, files, sound);
         Complaints wrong = outcome.wrong;
@@ -316,7 +259,8 @@ int run(int argc, char** argv) {
     work.show_logs = verbose;
     try_all(cases, jobs, files, work);
     if (work.done != cases.size()) throw std::runtime_error{"not all lives were lived"};
-    return report(work) ? 0 : 1;
+    const bool fair = report_greed(work.sound[static_cast<std::size_t>(Life::greedy)]);
+    return report(work) && fair ? 0 : 1;
 }
 
 }  // namespace

@@ -224,20 +224,30 @@ void come_and_go(Script& script, Door door) {
     script.then(talker, [](Peer& peer) { peer.close(1000); });
 }
 
+void say_much_at_once(Peer& peer) {
+    const std::string text(125, 'a');
+    Bytes all;
+    for (std::size_t i = 0; i < greedy_messages; ++i) append(all, masked_frame(0x81, text));
+    peer.upgrade();
+    peer.send(all);
+    for (std::size_t i = 0; i < greedy_messages; ++i) peer.expect(server_frame(0x81, text));
+}
+
 void play(Life life, Script& script, Child& child) {
     const bool whole = life == Life::whole;
     Guest bystander = script.come("the bystander", whole ? Door::plain : Door::tls);
-    script.then(bystander, talk);
+    if (life != Life::greedy) script.then(bystander, talk);
     if (whole) {
         come_and_go(script, Door::plain);
         come_and_go(script, Door::tls);
         Guest lost = script.come("a client that speaks plainly to TLS", Door::wrong);
         script.then(lost, [](Peer& peer) { be_refused(peer, "GET / HTTP/1.1\r\n\r\n"); });
     }
-    if (life != Life::self_made) {
+    if (life == Life::whole || life == Life::tls) {
         child.signal(SIGHUP);
         child.wait_for("SIGHUP: ");
     }
+    if (life == Life::greedy) script.then(bystander, say_much_at_once);
     Guest last = script.come("the last to come", Door::tls);
     script.then(last, talk);
     script.then(bystander, [](Peer& peer) { peer.echo("still here"); });
@@ -253,6 +263,7 @@ Config config_for(Life life, const PemFiles& files) {
     config.tls_port = 0;
     config.limits.timeouts.ping = 60ms;
     config.limits.backpressure.max_buffered = 256 * 1024;
+    if (life == Life::greedy) config.limits.backpressure.max_buffered = 2 * greedy_turn;
     if (life == Life::self_made) return config;
     config.certificate_file = files.certificate;
     config.key_file = files.key;

@@ -10,7 +10,12 @@ enum class Life {
     whole,      // everything, with a certificate from files
     tls,        // TLS and a reload only
     self_made,  // the start with a certificate that is made, and one client
+    greedy,     // one client that always has more to say than it may in a turn
 };
+
+/// What the greedy one sends, and how much of that it may in a turn.
+constexpr std::size_t greedy_messages = 4000;
+constexpr std::size_t greedy_turn = 256;
 
 /// What became of it.
 struct Outcome {
