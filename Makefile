@@ -30,7 +30,7 @@ helpers = $(filter-out common/unit_tests_main.cpp,$(call sources,common))
 # Those that are here: an exported phase is alone.
 PHASES  = $(sort $(foreach path,$(wildcard phase[0-9]_*),$(firstword $(subst _, ,$(path)))))
 UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(wildcard bench) $(filter-out phase0,$(PHASES)))
-FORMATTED  = $(shell find common phase*_* $(wildcard bench) -name '*.[ch]pp' -type f)
+FORMATTED  = $(shell find common phase*_* $(wildcard bench trust) -name '*.[ch]pp' -type f)
 
 .PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky setup diff export bench count format lint help clean
 all: $(PHASES)
