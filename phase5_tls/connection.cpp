@@ -29,6 +29,7 @@ std::uint32_t Connection::interest() const {
 
 void Connection::on_ready(std::uint32_t events, TimePoint now, std::span<std::byte> buffer,
                           Output& output) {
+    if (ended_) return;
     const std::uint64_t in = bytes_in_;
     const std::uint64_t out = bytes_out_;
     const bool waits = is_writing();
@@ -43,6 +44,7 @@ void Connection::on_ready(std::uint32_t events, TimePoint now, std::span<std::by
 }
 
 void Connection::close(CloseCode code, std::string_view reason, TimePoint now, Output& output) {
+    if (ended_) return;
     if (protocol_.state() == Protocol::State::connecting) ended_ = true;  // there is nobody to tell
     protocol_.close(code, reason, output);
     send(output);
@@ -181,7 +183,7 @@ TimePoint Connection::deadline() const {
 
 // Task 5.1: which of them it is.
 void Connection::on_deadline(TimePoint now, Output& output) {
-    if (deadline() > now) return;
+    if (ended_ || deadline() > now) return;
     const Timeouts& timeouts = limits_.timeouts;
     if (closed_ || (protocol_.state() == Protocol::State::connecting && !transport_->ready())) {
         ended_ = true;

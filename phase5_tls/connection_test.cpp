@@ -695,3 +695,22 @@ TEST_CASE("a handshake of TLS that takes too long ends without a word") {
     CHECK(link.connection.ended());
     CHECK(link.output.empty());
 }
+
+TEST_CASE("a connection that has ended says nothing more, whatever else happens in the same batch") {
+    ScriptedLink link;
+    link.transport->input = handshake;
+    link.on_ready(EPOLLIN);
+    link.transport->read_status = Status::ended;
+    link.on_ready(EPOLLIN);
+    REQUIRE(link.connection.ended());
+    const int writes = link.transport->writes;
+    link.now = link.connection.deadline();
+    link.connection.on_deadline(link.now, link.output);
+    link.connection.close(CloseCode::going_away, "the server is stopping", link.now, link.output);
+    const int reads = link.transport->reads;
+    link.transport->input = frame;
+    link.on_ready(EPOLLIN | EPOLLOUT);
+    CHECK(link.transport->reads == reads);
+    CHECK(link.transport->writes == writes);
+    CHECK(link.connection.protocol().close_code() == 0);
+}
