@@ -98,8 +98,9 @@ void check_close(std::span<const std::byte> stream) {
         code = static_cast<unsigned>(error.code());
     }
     const Bytes& answer = owed.frames.at(0).payload;
-    const unsigned expected = answer.empty() ? 0 : std::to_integer<unsigned>(answer[0]) * 256 +
-                                                       std::to_integer<unsigned>(answer[1]);
+    const unsigned expected = answer.empty() ? 0
+                                             : std::to_integer<unsigned>(answer[0]) * 256 +
+                                                   std::to_integer<unsigned>(answer[1]);
     PROMISE(code == expected, "with its own code, or the one that it earned");
 }
 

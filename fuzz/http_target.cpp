@@ -27,8 +27,7 @@ Outcome parse(std::span<const std::byte> stream, Cuts cuts,
         if (!parser.complete()) return {};
         const Request& request = parser.request();
         PROMISE(request.fields.size() <= RequestParser::max_fields, "a bounded number of fields");
-        outcome.answer =
-            wants_page(request) ? page_response() : answer_handshake(request, origins);
+        outcome.answer = wants_page(request) ? page_response() : answer_handshake(request, origins);
     } catch (const HttpError& error) {
         outcome = {0, refusal(error)};
     }

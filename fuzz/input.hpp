@@ -13,12 +13,12 @@
 #include "common/test_pages.hpp"
 
 /// Ends the process with a report that libFuzzer keeps the input of.
-#define PROMISE(condition, what)                                                    \
-    do {                                                                            \
-        if (!(condition)) {                                                         \
+#define PROMISE(condition, what)                                                     \
+    do {                                                                             \
+        if (!(condition)) {                                                          \
             std::fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, (what)); \
-            std::abort();                                                           \
-        }                                                                           \
+            std::abort();                                                            \
+        }                                                                            \
     } while (false)
 
 /// Reads the fuzzer's bytes off the front; an input that is used up gives zeros.
@@ -65,7 +65,8 @@ public:
     void feed(std::span<const std::byte> stream, auto&& take) {
         GuardedPages& pages = guarded_pages();
         for (std::size_t turn = 0; !stream.empty(); ++turn) {
-            const std::size_t wanted = sizes_.empty() ? stream.size() : sizes_[turn % sizes_.size()];
+            const std::size_t wanted =
+                sizes_.empty() ? stream.size() : sizes_[turn % sizes_.size()];
             const auto piece = stream.first(std::min(wanted, stream.size()));
             stream = stream.subspan(piece.size());
             if (!take(turn % 2 == 0 ? pages.at_end(piece) : pages.at_front(piece))) return;

@@ -115,6 +115,7 @@ ssize_t Kernel::send(int fd, std::span<const iovec> slices, int flags) {
     for (const iovec& slice : slices) offered += slice.iov_len;
     PROMISE(offered > 0 && !socket.server_ended, "send has something to send, before the end");
     socket.unsent = true;
+    ++socket.sends;
     if (socket.send_interrupts > 0) {
         --socket.send_interrupts;
         return fail(EINTR);

@@ -28,7 +28,9 @@ struct Socket {
     bool closed = false;  // by the server
     int error = 0;        // the next call tells it; afterwards the connection is dead
     bool dead = false;
-    bool unsent = false;  // the last send took less than it was given
+    bool unsent = false;        // the last send took less than it was given
+    std::size_t sends = 0;      // since the last wait
+    std::size_t sent_then = 0;  // the size of from_server at it
 
     // Faults to come.
     unsigned recv_interrupts = 0;
@@ -71,7 +73,7 @@ public:
     void interrupt_wait() { interrupted_ = true; }
     /// In which order, and how many at once, events are told.
     void order(unsigned turn, std::size_t most) { turn_ = turn, most_ = most; }
-    bool ring();  // lets the time pass until the timer rings; false: it is not set
+    bool ring();              // lets the time pass until the timer rings; false: it is not set
     bool all_closed() const;  // of the connections, and none waits to be accepted
     std::size_t open_descriptors() const { return descriptors_.size(); }
     std::uint64_t now() const { return now_; }
@@ -108,6 +110,7 @@ private:
     std::uint32_t readiness(const Descriptor& descriptor) const;
     int collect(std::span<epoll_event> events) const;
     void check_interests() const;
+    void check_turns() const;
     void check_progress(int told);
     ssize_t fail(int error) const;
 

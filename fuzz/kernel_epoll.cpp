@@ -63,6 +63,18 @@ void Kernel::check_interests() const {
     }
 }
 
+// One client has a budget a turn, or the others wait. Twice a turn it may flush, answer and end.
+void Kernel::check_turns() const {
+    for (const auto& [fd, descriptor] : descriptors_) {
+        if (descriptor.kind != Kind::socket) continue;
+        Socket& socket = *descriptor.socket;
+        const std::size_t bytes = socket.from_server.size() - socket.sent_then;
+        PROMISE(socket.sends <= 8 + bytes / 4096, "each client has its turn, and no more");
+        socket.sends = 0;
+        socket.sent_then = socket.from_server.size();
+    }
+}
+
 // Between two waits something has to happen, or they were for nothing. What OpenSSL has read ahead
 // is handed out without a call.
 void Kernel::check_progress(int told) {
@@ -73,6 +85,7 @@ void Kernel::check_progress(int told) {
 
 int Kernel::wait(std::span<epoll_event> events, int timeout_ms) {
     check_interests();
+    check_turns();
     world_.turn();
     if (std::exchange(interrupted_, false)) return static_cast<int>(fail(EINTR));
     int told = collect(events);

@@ -27,8 +27,8 @@ int is_seeded() {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
-    static const RAND_METHOD method{nullptr, pseudo_random, nullptr, nullptr, pseudo_random,
-                                    is_seeded};
+    static const RAND_METHOD method{nullptr, pseudo_random, nullptr,
+                                    nullptr, pseudo_random, is_seeded};
     RAND_set_rand_method(&method);
     std::cerr.rdbuf(nullptr);  // the log is written, but not shown
     return 0;

@@ -31,8 +31,9 @@ struct ServerOutput {
 };
 
 /// Reads all that a server sent. Breaks a promise where that is not legal: a response with a wrong
-/// length, a masked frame, reserved bits, a length that is not minimal, a long or fragmented control
-/// frame, fragments out of order, text that is not UTF-8, a bad CLOSE, anything behind a CLOSE.
+/// length, a masked frame, reserved bits, a length that is not minimal, a long or fragmented
+/// control frame, fragments out of order, text that is not UTF-8, a bad CLOSE, anything behind a
+/// CLOSE.
 ServerOutput read_server_output(std::span<const std::byte> bytes);
 
 /// What an echo server owes a client.
@@ -48,6 +49,7 @@ Expected expected_answers(std::span<const std::byte> bytes, std::size_t max_mess
 std::size_t head_size(std::span<const std::byte> bytes);
 
 /// Holds what a server said against what it owes. It may also have sent PINGs of its own, and may
-/// have ended early with a CLOSE of one of `early_codes`; where `all` is set, nothing may be missing.
+/// have ended early with a CLOSE of one of `early_codes`; where `all` is set, nothing may be
+/// missing.
 void check_answers(const ServerOutput& output, const Expected& expected,
                    std::span<const unsigned> early_codes, bool all);

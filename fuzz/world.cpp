@@ -15,8 +15,8 @@ constexpr std::size_t most_peers = 12;
 constexpr std::size_t most_long_bytes = 1 << 20;
 
 // What stops a listener for a while, and what is one client's misfortune (accept(2)).
-constexpr std::array accept_errors{EMFILE,       ENFILE, ENOBUFS, ENOMEM, ECONNABORTED,
-                                   EPROTO,       EINTR,  EPERM,   ENETDOWN, EHOSTUNREACH};
+constexpr std::array accept_errors{EMFILE, ENFILE, ENOBUFS, ENOMEM,   ECONNABORTED,
+                                   EPROTO, EINTR,  EPERM,   ENETDOWN, EHOSTUNREACH};
 constexpr std::array socket_errors{ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENOBUFS, ENOMEM};
 constexpr std::array<std::size_t, 6> windows{1 << 20, 1 << 20, 1, 100, 5000, 70'000};
 
