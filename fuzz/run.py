@@ -54,7 +54,8 @@ def command(target: Target, *arguments: str) -> list[str]:
         f"-dict={FUZZ / 'websocket.dict'}",
         f"-max_len={target.longest}",
         f"-artifact_prefix={artifacts}/",
-        "-timeout=20",
+        "-timeout=60",
+        "-report_slow_units=60",
         "-print_final_stats=1",
         *arguments,
     ]

@@ -140,8 +140,11 @@ void World::misbehave(Peer& peer) {
         case 1:
             return peer.renegotiate();
         default:
-            for (std::size_t count = 1 + input_.size(); count > 0; --count)
+            for (std::size_t count = input_.size(); count > 0; --count) {
+                if (long_bytes_ >= most_long_bytes) return;
+                long_bytes_ += 256;  // of work
                 peer.update_key(count % 2 == 0);
+            }
     }
 }
 
