@@ -30,6 +30,19 @@ def frames() -> list[bytes]:
     ]
 
 
+def frame(first: int, size: int) -> bytes:
+    """A masked frame whose key is zero: the fuzzer sees through it."""
+    long = size > 125
+    length = bytes([0xFE]) + size.to_bytes(2, "big") if long else bytes([0x80 | size])
+    return bytes([first]) + length + bytes(4) + b"a" * size
+
+
+def edges() -> list[bytes]:
+    """Messages in two pieces, just within 125 bytes and just over them."""
+    sizes = [(1, 124), (1, 125), (125, 0), (125, 1), (0, 126), (60, 66)]
+    return [frame(1, first) + frame(0x80, last) + frame(0x89, 3) for first, last in sizes]
+
+
 def chunks(data: bytes) -> bytes:
     """A connection's bytes as the server target takes them: "send so many of what follows"."""
     pieces = [data[at : at + 127] for at in range(0, len(data), 127)]
@@ -54,7 +67,8 @@ def seeds(target: str) -> list[bytes]:
         "http": [b"\0\0" + data for data in requests()],
         "frame": [b"\0\0" + data for data in frames()],
         "protocol": [bytes(5) + data for data in frames()]
-        + [b"\0\0\0\0\1" + data for data in requests()],
+        + [b"\0\0\0\0\1" + data for data in requests()]
+        + [b"\1\0\0\0\0" + data for data in edges() + frames()],
         "server": sessions(),
     }[target]
 
