@@ -37,6 +37,9 @@ TARGETS = [
 ]
 
 
+MOST_KEPT = 50  # inputs of each target in fuzz/corpus
+
+
 @dataclass
 class Found:
     ok: bool
@@ -105,17 +108,15 @@ def merge(target: Target) -> None:
     merged.mkdir(parents=True, exist_ok=True)
     for old in merged.iterdir():
         old.unlink()
-    arguments = ["-merge=1", "-max_len=400", str(merged), *known]
+    arguments = ["-set_cover_merge=1", "-max_len=1000", str(merged), *known]
     subprocess.run(command(target, *arguments), cwd=TOP, capture_output=True, check=True)
     for old in kept.iterdir():
         old.unlink()
-    # The smallest: a corpus to begin with, not all that is known.
-    for path in sorted(merged.iterdir(), key=lambda file: file.stat().st_size)[:MOST_KEPT]:
+    # Of all sizes: a corpus to begin with, not all that is known.
+    files = sorted(merged.iterdir(), key=lambda file: file.stat().st_size)
+    for path in files[:: len(files) // MOST_KEPT + 1]:
         (kept / path.name[:12]).write_bytes(path.read_bytes())
     print(f"{target.name}: {len(list(kept.iterdir()))} inputs kept")
-
-
-MOST_KEPT = 60
 
 
 def main() -> int:
