@@ -696,7 +696,8 @@ TEST_CASE("a handshake of TLS that takes too long ends without a word") {
     CHECK(link.output.empty());
 }
 
-TEST_CASE("a connection that has ended says nothing more, whatever else happens in the same batch") {
+TEST_CASE(
+    "a connection that has ended says nothing more, whatever else happens in the same batch") {
     ScriptedLink link;
     link.transport->input = handshake;
     link.on_ready(EPOLLIN);
