@@ -12,7 +12,7 @@ constexpr std::string_view request =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 constexpr std::size_t most_peers = 12;
-constexpr std::size_t most_long_bytes = 1 << 20;
+constexpr std::size_t most_long_bytes = 1 << 18;
 
 // What stops a listener for a while, and what is one client's misfortune (accept(2)).
 constexpr std::array accept_errors{EMFILE, ENFILE, ENOBUFS, ENOMEM,   ECONNABORTED,
