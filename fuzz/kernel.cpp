@@ -72,10 +72,12 @@ int Kernel::accept(int listener) {
     PROMISE(descriptor.kind == Kind::listener, "accept4 on a listener");
     auto& backlog = backlog_[descriptor.listener];
     if (backlog.empty()) return static_cast<int>(fail(EAGAIN));
+    PROMISE(!exhausted_, "out of descriptors or memory, it looks away");
     progress_ = true;
     if (!accept_errors_.empty()) {
         const int error = accept_errors_.front();
         accept_errors_.pop_front();
+        exhausted_ = error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
         return static_cast<int>(fail(error));
     }
     const auto socket = backlog.front();

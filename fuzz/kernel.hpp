@@ -119,6 +119,7 @@ private:
     std::size_t listeners_ = 0;
     std::deque<std::shared_ptr<Socket>> backlog_[2];
     std::deque<int> accept_errors_;
+    bool exhausted_ = false;  // accept has failed for want of something, since the last wait
     std::deque<int> signals_;
     std::uint64_t now_ = start;
     std::optional<std::uint64_t> alarm_;

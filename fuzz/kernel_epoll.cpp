@@ -87,6 +87,7 @@ void Kernel::check_progress(int told) {
 int Kernel::wait(std::span<epoll_event> events, int timeout_ms) {
     check_interests();
     check_turns();
+    exhausted_ = false;
     world_.turn();
     if (std::exchange(interrupted_, false)) return static_cast<int>(fail(EINTR));
     int told = collect(events);
