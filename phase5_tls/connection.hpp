@@ -66,8 +66,8 @@ public:
     /// Starts the closing handshake.
     void close(CloseCode code, std::string_view reason, TimePoint now, Output& output);
 
-    /// True when nothing is left to do, and nothing is done any more: the peer has ended and has all
-    /// its answers, or is gone.
+    /// True when nothing is left to do, and nothing is done any more: the peer has ended and has
+    /// all its answers, or is gone.
     bool ended() const { return ended_; }
 
     const Protocol& protocol() const { return protocol_; }
