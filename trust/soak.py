@@ -1,0 +1,86 @@
+"""Hours in small: all kinds of clients come and go, and the server stays as it was."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections import Counter
+
+from harness.failures import CheckFailed, check
+from harness.pace import expect_given_up
+from harness.server import Server
+from trust import TOP
+from trust.trial import MIB, Trial, attack
+
+WORKERS = 2
+ROUND = 10.0  # seconds, after which everybody goes, and memory is looked at
+QUICK = 2.0  # the same, where it is to be quick
+ALLOWED = 3 * MIB  # of growth: what stays depends on how the last round cut up the heap
+DAY = 24 * 3600
+
+
+@attack(
+    "soak", "clients of every kind, right and wrong, come and go: echoes, memory, descriptors", DAY
+)
+def soak(trial: Trial) -> None:
+    server = trial.start_watched("--close-timeout", "1")
+    descriptors, counts, memory = server.descriptors(), Counter[str](), []
+    seconds, rounds = plan(trial)
+    for number in range(rounds):
+        for told in visit(trial, server, seconds, number):
+            counts += Counter(told)
+        expect_given_up(server, descriptors, 20, "every visitor to be let go")
+        memory.append(server.rss())
+        trial.count = counts.total()
+    expect_flat(memory, server)
+    came = sum(count for name, count in counts.items() if name.startswith("came"))
+    grown = (memory[-1] - memory[len(memory) // 3]) / MIB
+    trial.tell(
+        f"{came:,} came, {counts.total() - came:,} deeds, {rounds * seconds / 60:.1f} minutes"
+    )
+    trial.tell(f"memory {memory[-1] / MIB:.1f} MiB, {grown:+.1f} since a third of the time")
+
+
+def plan(trial: Trial) -> tuple[float, int]:
+    """How long a round takes, and how many there are."""
+    if trial.settings.soak_minutes:
+        return ROUND, max(3, round(trial.settings.soak_minutes * 60 / ROUND))
+    return (QUICK, 3) if trial.settings.quick else (ROUND, 18)
+
+
+def visit(trial: Trial, server: Server, seconds: float, number: int) -> list[dict[str, int]]:
+    """What the visitors of one round did."""
+    told = json.dumps({"pid": server.pid, "addresses": server.addresses})
+    command = [sys.executable, "-m", "trust.visitors", told, str(seconds)]
+    workers = [
+        subprocess.Popen(
+            [*command, str(trial.random.randrange(1 << 30))],
+            cwd=TOP,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(WORKERS)
+    ]
+    for worker in workers:
+        trial.closers.callback(worker.kill)
+    outputs = [worker.communicate() for worker in workers]
+    for worker, (_, said) in zip(workers, outputs):
+        if worker.returncode:
+            raise CheckFailed("every answer to be right", said.strip(), server=server)
+    return [json.loads(out) for out, _ in outputs]
+
+
+def expect_flat(memory: list[int], server: Server) -> None:
+    """The last third of the rounds leaves no more behind than the second did."""
+    third = len(memory) // 3
+    before = statistics.median(memory[third : 2 * third])
+    after = statistics.median(memory[2 * third :])
+    check(
+        server.sanitized() or after - before <= ALLOWED,
+        f"memory to grow by at most {ALLOWED / MIB:.0f} MiB in the last third",
+        f"it grew by {(after - before) / MIB:.1f} MiB: {[size >> 20 for size in memory]} MiB",
+        server=server,
+    )
