@@ -32,7 +32,7 @@ PHASES  = $(sort $(foreach path,$(wildcard phase[0-9]_*),$(firstword $(subst _, 
 UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(wildcard bench) $(filter-out phase0,$(PHASES)))
 FORMATTED  = $(shell find common phase*_* $(wildcard bench fuzz trust) -name '*.[ch]pp' -type f)
 
-.PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky memcheck setup diff export bench count format lint help clean
+.PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky memcheck setup diff export bench count trust soak format lint help clean
 all: $(PHASES)
 
 # One rule for all phases: everything in the phase's directory, and common/.
@@ -75,6 +75,12 @@ $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(CXXFLAGS) -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
+# make trust              attacks, about ten minutes; QUICK=1: less than one
+# make soak MINUTES=30    clients of every kind, and memory that stays as it was
+trust: phase5 $(BUILD)/bench/load $(BUILD)/trust/faults
+	$(PYTHON) -m trust $(if $(QUICK),--quick)
+soak: phase5
+	$(PYTHON) -m trust --only soak --minutes $(if $(filter file,$(origin MINUTES)),30,$(MINUTES))
 # Each call that trust/wrapped_*.cpp wraps leads there from phase 5's objects.
 $(BUILD)/trust/faults: $(call objects,$(call sources,trust) $(helpers) \
     $(filter-out %/main.cpp,$(call sources,$(call home,phase5))))
@@ -142,7 +148,7 @@ compile_commands.json: Makefile
 # Real files only: clang-format would put a copy in place of a link.
 format:
 	clang-format -i $(FORMATTED)
-	black --quiet --line-length 100 tests_py tools $(wildcard bench fuzz)
+	black --quiet --line-length 100 tests_py tools $(wildcard bench fuzz trust)
 
 lint:
 	clang-format --dry-run --Werror $(FORMATTED)
@@ -160,6 +166,8 @@ help:
 	@echo 'make diff PHASE=3           what phase 3 adds'
 	@echo 'make export PHASE=3 DIR=…   phase 3 as plain files that build by themselves'
 	@echo 'make bench, make count      speed beside others (QUICK=1: a minute); system calls'
+	@echo 'make trust                  attacks on phase 5, and what came of them (QUICK=1: a minute)'
+	@echo 'make soak MINUTES=30        clients of every kind for that long'
 	@echo 'make compile_commands.json  for editors'
 	@echo 'make fuzz SECONDS=600       any input; make memcheck: valgrind'
 	@echo 'make format, make lint      clang-format and black; clang-tidy'
