@@ -35,7 +35,7 @@ def crowd(trial: Trial, tls: bool, bytes_each: int) -> None:
     total = trial.many(10_000, 1_000)
     talking = total // 20
     seconds = trial.many(5, 1)
-    load = Load(server, tls, talking, seconds, idle=total - talking)
+    load = Load(server, tls, connections=talking, idle=total - talking, seconds=seconds)
     trial.closers.callback(load.close)
     most = largest = 0
     while load.running():

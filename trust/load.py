@@ -1,9 +1,8 @@
-"""The load generator of bench/: honest clients, as many as wanted, who check every byte."""
+"""The load generator of bench/: as many clients as wanted, who check every byte."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 
 from harness.failures import CheckFailed
@@ -14,16 +13,18 @@ PROGRAM = "build/release/bench/load"
 
 
 class Load:
-    """It runs from here on. `idle` clients have each had one message echoed, then the others talk."""
+    """It runs from here on. `options` are its flags: connections=50 is --connections 50."""
 
-    def __init__(self, server: Server, tls: bool, connections: int, seconds: float, idle=0) -> None:
+    def __init__(self, server: Server, tls: bool, **options: float) -> None:
         self.server = server
         scheme = "wss" if tls else "ws"
         host, port = server.addresses[scheme]
-        words = [str(TOP / PROGRAM), "--url", f"{scheme}://{host}:{port}/", "--verify", "--json"]
-        words += ["--binary", "--connections", str(connections), "--idle", str(idle)]
-        words += ["--seconds", str(seconds)]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        words = [str(TOP / PROGRAM), "--url", f"{scheme}://{host}:{port}/", "--binary", "--verify"]
+        for name, value in options.items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+        self.process = subprocess.Popen(
+            [*words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def running(self) -> bool:
         return self.process.poll() is None
@@ -41,8 +42,3 @@ class Load:
         self.process.wait()
         self.process.stdout.close()
         self.process.stderr.close()
-
-
-def niced() -> None:
-    """For attackers that share a CPU with those whom they must not disturb by that alone."""
-    os.nice(10)

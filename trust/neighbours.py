@@ -1,127 +1,90 @@
-"""Honest clients beside very many slow ones: how long do their echoes take?"""
+"""Honest clients beside very many slow ones, or beside one that never stops."""
 
 from __future__ import annotations
 
-import socket
-import ssl
-import statistics
+import contextlib
+import json
+import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
 
+from harness.deadlines import wait_until
 from harness.failures import check
-from harness.frames import BINARY, encode
 from harness.pace import expect_given_up
 from harness.server import Server
+from trust import TOP
 from trust.load import Load
-from trust.sockets import HELLO, connect, connect_upgraded
 from trust.trial import TLS_MEMORY, Trial, attack
 
 HONEST = 50
 ALLOWED = 3.0  # times as long as without the slow ones
-EVERY = 0.1  # seconds between one step of the slow ones and the next
-MESSAGE = encode(BINARY, bytes(4096))
-HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 2000
 QUEUE = 65_536
 OF_EACH = 8192  # a connection that has just begun: most of it is TLS's
-FLAGS = ["--max-buffered", str(QUEUE), "--handshake-timeout", "2", "--message-timeout", "2"]
+FLAGS = ["--max-buffered", str(QUEUE), "--handshake-timeout", "4", "--message-timeout", "4"]
 
 
-class SlowReader:
-    """Asks for more than it fetches: a kilobyte at a time."""
-
-    def __init__(self, server: Server, tls: bool) -> None:
-        self.sock = connect_upgraded(server, tls, narrow=True)
-        self.sock.setblocking(False)
-        self._rest = b""
-
-    def step(self) -> None:
-        try:
-            while True:
-                self._rest = self._rest or MESSAGE
-                self._rest = self._rest[self.sock.send(self._rest) :]
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            pass
-        try:
-            self.sock.recv(1024)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            pass
-
-    def close(self) -> None:
-        self.sock.close()
+@contextlib.contextmanager
+def stopped(attackers: subprocess.Popen) -> Iterator[None]:
+    attackers.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        attackers.send_signal(signal.SIGCONT)
 
 
-class Drip:
-    """Sends a byte at a time, and comes back when it is cut off."""
-
-    def __init__(self, begin: Callable[[], socket.socket], data: bytes) -> None:
-        self.cut = 0
-        self._begin, self._data = begin, data
-        self._restart()
-
-    def _restart(self) -> None:
-        self.sock = self._begin()
-        self.sock.setblocking(False)
-        self._at = 0
-
-    def step(self) -> None:
-        try:
-            self.sock.send(self._data[self._at : self._at + 1])
-            self._at += 1
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            pass
-        except OSError:
-            self.cut += 1
-            self.sock.close()
-            self._restart()
-
-    def close(self) -> None:
-        self.sock.close()
-
-
-def slow_ones(server: Server, count: int) -> list[SlowReader | Drip]:
-    """So many slow readers, half of them by TLS, and as many who drip: a third each in the request
-    head, in the TLS handshake and within a frame."""
-    drips = [
-        lambda: Drip(lambda: connect(server), HEAD),
-        lambda: Drip(lambda: connect(server, True), HELLO),
-        lambda: Drip(lambda: connect_upgraded(server), MESSAGE),
-    ]
-    readers = [SlowReader(server, tls=number % 2 == 0) for number in range(count)]
-    return readers + [drips[number % 3]() for number in range(count)]
-
-
-def slowest_percent(server: Server, trial: Trial, others: list[SlowReader | Drip]) -> float:
-    """The honest clients' p99 in microseconds, while the others go on."""
-    load = Load(server, False, HONEST, trial.many(3, 1))
+def slowest_percent(server: Server, trial: Trial) -> float:
+    """The honest clients' p99 in microseconds."""
+    load = Load(server, False, connections=HONEST, seconds=trial.many(2, 1))
     trial.closers.callback(load.close)
-    while load.running():
-        for slow in others:
-            slow.step()
-        try:
-            load.process.wait(EVERY)
-        except subprocess.TimeoutExpired:
-            pass
     return load.result()["p99_us"]
+
+
+def attackers_of(trial: Trial, server: Server, count: int) -> subprocess.Popen:
+    """As a process of their own, all of them connected."""
+    told = json.dumps({"pid": server.pid, "addresses": server.addresses})
+    command = [sys.executable, "-m", "trust.slow", told, str(count)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    attackers = subprocess.Popen(command, cwd=TOP, text=True, **pipes)
+    trial.closers.callback(attackers.wait)
+    trial.closers.callback(attackers.kill)
+    check(attackers.stdout.readline() == "ready\n", "the slow ones to connect", "they did not")
+    return attackers
 
 
 @attack("slow neighbours", f"slow readers and slowloris beside {HONEST} honest clients: their p99")
 def slow_neighbours(trial: Trial) -> None:
+    """The p99 of the quietest round: what else the machine does can only make it worse."""
     server = trial.start(*FLAGS)
-    rounds, descriptors, memory = trial.many(3, 1), server.descriptors(), server.rss()
-    quiet = [slowest_percent(server, trial, []) for _ in range(rounds)]
-    others = slow_ones(server, trial.many(1_000, 100))
-    for slow in others:
-        trial.closers.callback(slow.close)
-    trial.count = len(others)
-    busy = [slowest_percent(server, trial, others) for _ in range(2 * rounds)]
-    allowed = len(others) // 2 * QUEUE + len(others) * OF_EACH + len(others) // 4 * TLS_MEMORY
+    descriptors, memory = server.descriptors(), server.rss()
+    quiet = trial.start()
+    each = trial.many(1_000, 100)
+    attackers = attackers_of(trial, server, each)
+    wait_until(lambda: server.descriptors() - descriptors >= 2 * each)
+    trial.count = server.descriptors() - descriptors
+    beside, alone = [], []
+    for _ in range(trial.many(8, 2)):
+        beside.append(slowest_percent(server, trial))
+        with stopped(attackers):
+            alone.append(slowest_percent(quiet, trial))
+    allowed = each * QUEUE + 2 * each * OF_EACH + each // 2 * TLS_MEMORY
     trial.bound_memory(server, memory, allowed, "their queues full")
-    for slow in others:
-        slow.close()
+    cut, _ = attackers.communicate()
     expect_given_up(server, descriptors, 20, "the slow ones to be let go")
-    quiet += [slowest_percent(server, trial, []) for _ in range(rounds)]
-    ratio = statistics.median(busy) / statistics.median(quiet)
-    told = f"p99 {statistics.median(busy):.0f} µs, quiet {statistics.median(quiet):.0f} µs"
+    ratio = min(beside) / min(alone)
+    told = f"p99 {min(beside):.0f} µs, alone {min(alone):.0f} µs: {ratio:.2f} times"
     check(ratio <= ALLOWED, f"at most {ALLOWED:.0f} times the quiet p99", told, server=server)
-    cut = sum(slow.cut for slow in others if isinstance(slow, Drip))
-    trial.tell(f"{told}: {ratio:.2f} times; {cut} drips cut off")
+    trial.tell(f"{told}; {cut.strip()} were cut off and came back")
+
+
+@attack(
+    "greedy neighbours", "one client that never stops, with messages tiny and large, plain and TLS"
+)
+def greedy_neighbours(trial: Trial) -> None:
+    server = trial.start_watched()
+    for tls in (False, True):
+        for size, in_flight in ((0, 50_000), (1 << 20, 16)):
+            one = {"connections": 1, "size": size, "in_flight": in_flight}
+            load = Load(server, tls, **one, seconds=trial.many(5, 1))
+            trial.closers.callback(load.close)
+            trial.count += int(load.result()["messages"])

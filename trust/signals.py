@@ -51,7 +51,7 @@ def reloads(trial: Trial) -> None:
     files = Files.at(Path(directory))
     shown = files.write(issue("first"))
     server = trial.start_watched(*files.flags)
-    loads = [Load(server, tls, 20, 600) for tls in (False, True)]
+    loads = [Load(server, tls, connections=20, seconds=600) for tls in (False, True)]
     for load in loads:
         trial.closers.callback(load.close)
     rounds = trial.many(300, 20)
@@ -85,14 +85,14 @@ BAD = [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CER
 )
 def terminate(trial: Trial) -> None:
     slowest = 0.0
-    for _ in range(trial.many(20, 1)):
+    for _ in range(trial.many(10, 1)):
         server = trial.start("--max-buffered", "65536")
         honest = [trial.connect(server, plain=n % 2 == 0).handshake() for n in range(50)]
         stuck = [trial.connect(server, plain=n % 2 == 0, narrow=True) for n in range(6)]
         silent = [trial.connect(server, plain=n % 2 == 0) for n in range(6)]
         for client in stuck:
             fill(client.handshake().sock, MESSAGE)
-        load = Load(server, True, 20, 600)
+        load = Load(server, True, connections=20, seconds=600)
         trial.closers.callback(load.close)
         begin = time.monotonic()
         server.signal(signal.SIGTERM)

@@ -215,12 +215,17 @@ ENDS = [
 ]
 
 
-def main() -> None:
-    told, seconds, seed = json.loads(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    deadlines.set_scale(None)
+def server_told(text: str) -> Server:
+    """A server that another process has started."""
+    told = json.loads(text)
     addresses = {scheme: tuple(address) for scheme, address in told["addresses"].items()}
-    server = Server([], None, Path("/dev/null"), True, told["pid"], addresses=addresses)
-    visitors = Visitors(server, seed)
+    return Server([], None, Path("/dev/null"), True, told["pid"], addresses=addresses)
+
+
+def main() -> None:
+    seconds, seed = float(sys.argv[2]), int(sys.argv[3])
+    deadlines.set_scale(None)
+    visitors = Visitors(server_told(sys.argv[1]), seed)
     try:
         visitors.stay(seconds)
     except CheckFailed as error:
