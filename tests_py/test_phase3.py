@@ -294,6 +294,31 @@ def test_memory_is_bounded(connect, start):
 
 
 @task("3.2")
+def test_memory_is_given_back(connect, start):
+    """One client after the other is stuck and then reads all of it; idle, they keep no memory."""
+    server = start("--max-buffered", str(MIB))
+
+    def stuck_and_read() -> None:
+        client = connect(server, narrow=True).handshake()
+        sent = client.send_until_stuck(SENT, most=16 * MIB)
+        client.expect_bytes(expected_echoes(sent), seconds=30)
+
+    for _ in range(2):
+        stuck_and_read()
+    before = server.rss()
+    for _ in range(8):
+        stuck_and_read()
+    grown, limit = (server.rss() - before) / MIB, 6 if server.sanitized() else 3
+    check(
+        grown < limit,
+        f"8 clients whose queues are empty again to keep less than {limit} MiB",
+        f"it is {grown:.1f} MiB",
+        cause="clear() keeps the room of a vector, and so does `= {}`: move an empty vector into it.",
+        server=server,
+    )
+
+
+@task("3.2")
 def test_idle_while_stuck(connect, start):
     """While all that could be done is wait for a slow reader, the server sleeps."""
     server = start("--max-buffered", "65536")

@@ -20,7 +20,7 @@ class Bystanders(threading.Thread):
         self._clients = [Client(server, plain=True), Client(server)]
         self._over, self._end = os.pipe()
         self._failure: CheckFailed | None = None
-        self._echoes, self._longest = 0, 0.0
+        self.echoes, self._longest = 0, 0.0
         for client in self._clients:
             client.handshake().echo()
         self.start()
@@ -39,7 +39,7 @@ class Bystanders(threading.Thread):
             begin = time.monotonic()
             client.echo(os.urandom(100))
             self._longest = max(self._longest, time.monotonic() - begin)
-            self._echoes += 1
+            self.echoes += 1
 
     def _be_over(self) -> None:
         if self._end >= 0:
@@ -55,7 +55,7 @@ class Bystanders(threading.Thread):
         for client in self._clients:
             client.goodbye()
             client.close()
-        return f"bystanders {self._echoes} echoes, slowest {self._longest * 1000:.0f} ms"
+        return f"bystanders {self.echoes} echoes, slowest {self._longest * 1000:.0f} ms"
 
     def close(self) -> None:
         self._be_over()

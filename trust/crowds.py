@@ -17,6 +17,7 @@ from trust.sockets import REQUEST, SETTINGS, connect, expect, read_upgrade
 from trust.trial import MIB, Trial, attack
 
 DESCRIPTORS = 64
+SIZE = 16_000  # of a message: nothing of it is kept by who is idle afterwards
 
 
 @attack("crowd, plain", "connections open at once, of which a twentieth talks")
@@ -35,7 +36,8 @@ def crowd(trial: Trial, tls: bool, bytes_each: int) -> None:
     total = trial.many(10_000, 1_000)
     talking = total // 20
     seconds = trial.many(5, 1)
-    load = Load(server, tls, connections=talking, idle=total - talking, seconds=seconds)
+    flags = {"connections": talking, "idle": total - talking, "size": SIZE}
+    load = Load(server, tls, **flags, seconds=seconds)
     trial.closers.callback(load.close)
     most = largest = 0
     while load.running():

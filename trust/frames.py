@@ -12,7 +12,7 @@ from harness.frames import BINARY, CONTINUATION, PING, TEXT, encode
 from harness.http import changed, request, upgrade_headers
 from harness.sockdiag import unread
 from trust.sockets import connect, connect_upgraded, fill, read_to_end
-from trust.trial import MIB, TLS_MEMORY, Trial, attack
+from trust.trial import MIB, TLS_MEMORY, Trial, attack, reserved
 
 KIB = 1 << 10
 QUEUE = 64 * KIB
@@ -89,7 +89,7 @@ def expect_status(sock: socket.socket, status: bytes) -> None:
 )
 def lengths(trial: Trial) -> None:
     server = trial.start_watched()
-    before = server.rss()
+    before = reserved(server)
     wrong = [MIB + 1, 2**31, 2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
     for number in range(trial.many(100, 4) * len(wrong)):
         client = trial.connect(server, plain=number % 2 == 0).handshake()
@@ -109,7 +109,9 @@ def lengths(trial: Trial) -> None:
     read = wait_until(lambda: not any(unread(sock) for sock in socks))
     check(read, "every byte to be read", "some are not", server=server)
     trial.count += len(socks)
-    trial.bound_memory(server, before, len(socks) * KIB + MIB, f"{len(socks)} MiB announced")
+    trial.bound_memory(
+        server, before, len(socks) * KIB + MIB, f"{len(socks)} MiB announced", reserved
+    )
     for sock in socks:
         sock.close()
 

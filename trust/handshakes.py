@@ -8,9 +8,10 @@ from collections import Counter
 from harness.deadlines import Deadline
 from harness.failures import check
 from harness.pace import span
-from trust.sockets import HELLO, connect, pause, read_to_end, record, reset
+from trust.sockets import HELLO, connect, pause, read_to_end, record, reset, secure
 from trust.trial import Trial, attack
 
+HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 2000
 MESSAGE = HELLO[5:]  # without the header of its record
 
 
@@ -103,22 +104,24 @@ def hello_in_pieces(trial: Trial) -> None:
         trial.count += 1
 
 
-@attack("handshake drip", "TLS handshakes of a byte now and then: --handshake-timeout ends them")
+@attack("handshake drip", "a byte now and then: --handshake-timeout ends it, in TLS or in the head")
 def handshake_drip(trial: Trial) -> None:
     server = trial.start_watched("--handshake-timeout", span(1), "--close-timeout", span(0.2))
-    socks = [connect(server, True) for _ in range(trial.many(200, 50))]
-    for sock in socks:
+    drips: dict[socket.socket, bytes] = {}
+    for number in range(trial.many(300, 60)):
+        sock = connect(server, number % 3 > 0)
+        sock = secure(sock) if number % 3 == 1 else sock
+        drips[sock] = HELLO if number % 3 == 2 else HEAD
         trial.closers.callback(sock.close)
-    trial.count = len(socks)
-    open_ones, sent = set(socks), 0
+    trial.count, sent = len(drips), 0
     deadline = Deadline(10)
-    while open_ones and not deadline.over():
-        for sock in list(open_ones):
+    while drips and not deadline.over():
+        for sock, data in list(drips.items()):
             try:
-                sock.send(HELLO[sent : sent + 1])
+                sock.send(data[sent : sent + 1])
             except OSError:
-                open_ones.discard(sock)
+                del drips[sock]
         sent += 1
         pause(0.05)
-    check(not open_ones, "all of them to be ended", f"{len(open_ones)} are open", server=server)
-    trial.tell(f"ended after {sent} of {len(HELLO)} bytes at most")
+    check(not drips, "all of them to be ended", f"{len(drips)} are open", server=server)
+    trial.tell(f"ended after {sent} bytes at most")

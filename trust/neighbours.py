@@ -9,17 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from harness.deadlines import wait_until
+from harness.deadlines import Deadline, wait_until
 from harness.failures import check
+from harness.frames import PONG, encode
 from harness.pace import expect_given_up
 from harness.server import Server
 from trust import TOP
 from trust.load import Load
+from trust.sockets import connect_upgraded
 from trust.trial import TLS_MEMORY, Trial, attack
 
 HONEST = 50
 ALLOWED = 3.0  # times as long as without the slow ones
 QUEUE = 65_536
+PONGS = encode(PONG) * 200_000
 OF_EACH = 8192  # a connection that has just begun: most of it is TLS's
 FLAGS = ["--max-buffered", str(QUEUE), "--handshake-timeout", "4", "--message-timeout", "4"]
 
@@ -81,13 +84,19 @@ def slow_neighbours(trial: Trial) -> None:
 
 
 @attack(
-    "greedy neighbours", "one client that never stops, with messages tiny and large, plain and TLS"
+    "greedy neighbours",
+    "PONGs without end, as fast as they go: others have their turn all the same",
 )
 def greedy_neighbours(trial: Trial) -> None:
-    server = trial.start_watched()
-    for tls in (False, True):
-        for size, in_flight in ((0, 50_000), (1 << 20, 16)):
-            one = {"connections": 1, "size": size, "in_flight": in_flight}
-            load = Load(server, tls, **one, seconds=trial.many(5, 1))
-            trial.closers.callback(load.close)
-            trial.count += int(load.result()["messages"])
+    for number in range(trial.many(6, 2)):
+        server = trial.start_watched()
+        bystanders = trial.watches[-1][2]
+        greedy = connect_upgraded(server, tls=number % 2 == 0)
+        trial.closers.callback(greedy.close)
+        enough, deadline = bystanders.echoes + trial.many(100, 10), Deadline(60)
+        while bystanders.echoes < enough and not deadline.over():
+            greedy.sendall(PONGS)
+            trial.count += len(PONGS) // 6
+        greedy.close()
+        enough -= bystanders.echoes
+        check(enough <= 0, "bystanders to be served meanwhile", f"they miss {enough} echoes")

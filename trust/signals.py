@@ -54,7 +54,7 @@ def reloads(trial: Trial) -> None:
     loads = [Load(server, tls, connections=20, seconds=600) for tls in (False, True)]
     for load in loads:
         trial.closers.callback(load.close)
-    rounds = trial.many(300, 20)
+    rounds = trial.many(300, 60)
     for number in range(rounds):
         if number == rounds // 5:
             before = server.rss()
@@ -71,7 +71,7 @@ def reloads(trial: Trial) -> None:
         client.goodbye()
         client.close()
         trial.count += 1
-    trial.bound_memory(server, before, 2 * MIB, f"{rounds - rounds // 5} reloads")
+    trial.bound_memory(server, before, MIB // 4, f"{rounds - rounds // 5} reloads")
     for load in loads:
         check(load.running(), "the load to go on", "it ended", server=server)
         load.close()
@@ -100,9 +100,9 @@ def terminate(trial: Trial) -> None:
             client.expect_close(1001)
             client.send_close(1001)
             client.expect_eof()
-        server.wait(4 * GRACE)
+        ended = server.wait(4 * GRACE) == 0
         slowest = max(slowest, time.monotonic() - begin)
-        server.stop()  # which looks at the exit status
+        check(ended, "the server to end, with 0", f"it is {server.ending()}", server=server)
         for client in honest + stuck + silent:
             client.close()
             trial.count += 1

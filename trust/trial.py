@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from harness.client import Client
 from harness.failures import CheckFailed, check
@@ -19,6 +21,7 @@ from trust.bystanders import Bystanders
 
 LONGEST = 300  # seconds that an attack without a time of its own may take
 MIB = 1 << 20
+Number = TypeVar("Number", int, float)
 # What a stuck TLS connection may hold beside its queue: 64 KiB of gathered records and one more, in
 # a vector with room for twice that; OpenSSL's buffers to read and write, and its own state.
 TLS_MEMORY = 240 << 10
@@ -35,6 +38,12 @@ class Result:
 
     def to_json(self) -> dict[str, object]:
         return {**asdict(self), "seconds": round(self.seconds, 2)}
+
+
+def reserved(server: Server) -> int:
+    """Bytes of memory that it has asked for, used or not."""
+    pages = Path(f"/proc/{server.pid}/statm").read_text().split()[5]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -57,7 +66,7 @@ class Trial:
     watches: list[tuple[Server, int, Bystanders]] = field(default_factory=list)
     closers: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def many(self, full: int, quick: int) -> int:
+    def many(self, full: Number, quick: Number) -> Number:
         return quick if self.settings.quick else full
 
     def start(self, *flags: str, tls: bool = True) -> Server:
@@ -88,9 +97,16 @@ class Trial:
     def tell(self, text: str) -> None:
         self.details.append(text)
 
-    def bound_memory(self, server: Server, before: int, most: int, what: str) -> None:
+    def bound_memory(
+        self,
+        server: Server,
+        before: int,
+        most: int,
+        what: str,
+        measure: Callable[[Server], int] = Server.rss,
+    ) -> None:
         """It grew by no more than `most` bytes. A sanitizer's own memory says nothing: not checked."""
-        grown = server.rss() - before
+        grown = measure(server) - before
         if server.sanitized():
             return
         check(
