@@ -6,10 +6,10 @@ import select
 import socket
 
 from harness.client import Client
-from harness.deadlines import REPLY, Deadline, scaled, wait_until
+from harness.deadlines import REPLY, Deadline, wait_until
 from harness.failures import check
 from harness.frames import BINARY, CONTINUATION, PING, TEXT, encode
-from harness.http import changed, request, upgrade_headers
+from harness.http import request, upgrade_headers
 from harness.sockdiag import unread
 from trust.sockets import connect, connect_upgraded, fill, read_to_end
 from trust.trial import MIB, TLS_MEMORY, Trial, attack, reserved

@@ -16,7 +16,6 @@ import ssl
 import sys
 from collections.abc import Callable
 
-import trust  # before harness: it says where that is
 from harness.frames import BINARY, encode
 from harness.server import Server
 from trust.sockets import HELLO, connect, connect_upgraded

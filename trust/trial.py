@@ -21,6 +21,7 @@ from trust.bystanders import Bystanders
 
 LONGEST = 300  # seconds that an attack without a time of its own may take
 MIB = 1 << 20
+AnyClient = TypeVar("AnyClient", bound=Client)
 Number = TypeVar("Number", int, float)
 # What a stuck TLS connection may hold beside its queue: 64 KiB of gathered records and one more, in
 # a vector with room for twice that; OpenSSL's buffers to read and write, and its own state.
@@ -87,7 +88,7 @@ class Trial:
         self.watches.append((server, server.descriptors(), bystanders))
         return server
 
-    def keep(self, client: Client) -> Client:
+    def keep(self, client: AnyClient) -> AnyClient:
         self.closers.callback(client.close)
         return client
 

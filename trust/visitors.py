@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import trust  # before harness: it says where that is
 from harness import deadlines, tls_clients
 from harness.client import Client
 from harness.deadlines import Deadline
