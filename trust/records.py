@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 
-from harness.deadlines import scaled
+from harness.deadlines import REPLY, scaled
 from harness.failures import check
 from harness.frames import TEXT, UNMASKED, encode
 from trust.forger import ALERT, DATA, HANDSHAKE, OPEN, Forger, Forger12, Forger13
@@ -120,57 +120,82 @@ def cut_at(own: Forger, size: int, cut: int) -> bool:
 
 # --- floods ---------------------------------------------------------------------------------------
 
-
-def data_of_nothing(own: Forger) -> bytes:
-    return own.seal(DATA, b"")
+BATCH = 10 * len(BEFORE)
 
 
-def warnings(own: Forger) -> bytes:
-    return own.seal(ALERT, b"\1\x5a")  # user_canceled
+def nothing(own: Forger) -> bytes:
+    return b"".join(own.seal(DATA, b"") for _ in range(BATCH))
 
 
 def padding(own: Forger) -> bytes:
-    return own.seal(DATA, b"", padding=16_000)
+    return b"".join(own.seal(DATA, b"", padding=16_000) for _ in range(BATCH))
+
+
+def warnings(own: Forger) -> bytes:
+    return b"".join(own.seal(ALERT, b"\1\x5a") for _ in range(BATCH))  # user_canceled
 
 
 def key_updates(own: Forger13) -> bytes:
-    return own.key_update()
+    return b"".join(own.key_update(asked=False) for _ in range(BATCH))
 
 
-def bytes_alone(own: Forger) -> bytes:
-    return own.seal(DATA, BEFORE[own.sequence % len(BEFORE) : own.sequence % len(BEFORE) + 1])
+def key_updates_asked_for(own: Forger13) -> bytes:
+    return b"".join(own.key_update() for _ in range(BATCH))
 
 
-FLOODS: list[tuple[type[Forger], Callable[..., bytes]]] = [
-    (Forger12, data_of_nothing),
-    (Forger13, data_of_nothing),
-    (Forger12, warnings),
-    (Forger13, warnings),
-    (Forger13, padding),
-    (Forger13, key_updates),
-    (Forger12, bytes_alone),
-    (Forger13, bytes_alone),
-]
+def a_byte_each(own: Forger) -> bytes:
+    return b"".join(own.seal(DATA, bytes([byte])) for byte in BEFORE * 10)
 
 
-@attack("record floods", "empty, padded and one-byte records, warnings, KeyUpdates; answers unread")
+Flood = tuple[type[Forger], Callable[..., bytes]]
+ENDED: list[Flood] = [(Forger12, nothing), (Forger13, nothing), (Forger13, padding)]
+ENDED += [(Forger12, warnings), (Forger13, warnings)]
+TAKEN: list[Flood] = [(Forger12, a_byte_each), (Forger13, a_byte_each), (Forger13, key_updates)]
+
+
+@attack(
+    "record floods",
+    "empty, padded, one-byte records, warnings, KeyUpdates; also with answers unread",
+)
 def record_floods(trial: Trial) -> None:
     server = trial.start_watched("--max-buffered", "65536")
-    before = server.rss()
-    for kind, making in FLOODS:
-        for _ in range(trial.many(5, 1)):
+    before, most = server.rss(), trial.many(20_000, 2_000)
+    for _ in range(trial.many(5, 1)):
+        for kind, making in ENDED:
             own = kind(server).upgrade()
-            trial.count += flood(own, making, trial.many(20_000, 2_000))
+            trial.count += flood_unread(own, making, most)
+            own.sock.settimeout(scaled(REPLY))
+            _, how = own.rest()
+            check(how != OPEN, f"an end after so many records of {making.__name__}", f"it is {how}")
             own.close()
+        for kind, making in TAKEN:
+            trial.count += flood_answered(kind(server).upgrade(), making, most)
+        own = Forger13(server).upgrade()
+        trial.count += flood_unread(own, key_updates_asked_for, most)
+        own.close()
     trial.bound_memory(server, before, 4 * MIB, "every flood")
 
 
-def flood(own: Forger, making: Callable[..., bytes], most: int) -> int:
-    """Records of a kind, a hundred at a time, until the server takes no more; how many."""
+def flood_unread(own: Forger, making: Callable[..., bytes], most: int) -> int:
+    """Records until the server takes no more; how many."""
     own.sock.settimeout(scaled(0.5))
-    for count in range(0, most, 100):
+    count = 0
+    while count < most:
         try:
-            own.sock.sendall(b"".join(making(own) for _ in range(100)))
+            own.sock.sendall(making(own))
         except OSError:  # it has ended the connection, or waits for us to read
-            return count
-    return most
+            break
+        count += BATCH
+    return count
+
+
+def flood_answered(own: Forger, making: Callable[..., bytes], most: int) -> int:
+    """Records that are fine, as is the message behind each batch; how many."""
+    answers = ANSWER * (11 if making is a_byte_each else 1)
+    count = 0
+    while count < most:
+        own.sock.sendall(making(own) + own.seal(DATA, BEFORE))
+        own.expect(answers)
+        count += BATCH + 1
+    own.close()
+    return count
