@@ -75,7 +75,7 @@ $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) -std=c++17 $(CXXFLAGS) -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
-# make trust              attacks, about ten minutes; QUICK=1: less than one
+# make trust              attacks, about 15 minutes; QUICK=1: less than one
 # make soak MINUTES=30    clients of every kind, and memory that stays as it was
 trust: phase5 $(BUILD)/bench/load $(BUILD)/trust/faults
 	$(PYTHON) -m trust $(if $(QUICK),--quick)

@@ -17,7 +17,7 @@ from harness import strace  # noqa: E402
 from harness.certificates import Files, issue  # noqa: E402
 from harness.client import Client  # noqa: E402
 from harness.server import Target, launch  # noqa: E402
-from trust.programs import Program, run_program  # noqa: E402
+from trust.programs import PROGRAMS, Program, run_program  # noqa: E402
 from trust.sessions import reload  # noqa: E402
 from trust.trial import ATTACKS, Attack, Settings, Trial, perform  # noqa: E402
 
@@ -42,8 +42,9 @@ def result_line(attack: str, count: int, ok: bool) -> str:
         ([result_line("a", 3, False)], 1, [("a", 3, False)]),
         ([result_line("a", 3, True)], 1, [("a", 3, True), ("it", 1, False)]),
         (["noise"], 0, [("it", 0, False)]),
+        ([result_line("b", 3, True)], 0, [("b", 3, True), ("it", 1, False)]),
     ],
-    ids=["held", "failed", "failed without a word", "said nothing"],
+    ids=["held", "failed", "failed without a word", "said nothing", "said something else"],
 )
 def test_programs(tmp_path: Path, lines: list[str], status: int, rows: list):
     """A program's rows are taken as it prints them; one that fails or is silent is a failure of its own."""
@@ -51,7 +52,7 @@ def test_programs(tmp_path: Path, lines: list[str], status: int, rows: list):
     said = "\n".join(["#!/bin/sh", "cat << END", *lines, "END", f"exit {status}"])
     script.write_text(said + "\n")
     script.chmod(0o755)
-    came = run_program(Program("it", str(script), "--quick"), SETTINGS)
+    came = run_program(Program("it", str(script), "--quick", ("a",)), SETTINGS)
     assert [(row.attack, row.count, row.ok) for row in came] == rows
 
 
@@ -82,6 +83,7 @@ def test_each_row_is_shown():
     rows = [row.split("|")[1:-1] for row in text.splitlines() if row.startswith("| ")][2:]
     tests = "".join(p.read_text("utf-8") for p in ROOT.glob("tests_py/test_*.py"))
     names = {attack.name for attack in ATTACKS}
+    names |= {attack for program in PROGRAMS for attack in program.attacks}
     for _, _, shown in rows:
         assert re.search(r"\*[^*]+\*|`test_\w+`", shown), f"by nothing: {shown}"
         for attack in re.findall(r"\*([^*]+)\*", shown):
