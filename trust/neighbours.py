@@ -38,7 +38,7 @@ def stopped(attackers: subprocess.Popen) -> Iterator[None]:
 
 def slowest_percent(server: Server, trial: Trial) -> float:
     """The honest clients' p99 in microseconds."""
-    load = Load(server, False, connections=HONEST, seconds=trial.many(2, 1))
+    load = Load(server, False, connections=HONEST, seconds=trial.many(2.0, 0.5))
     trial.closers.callback(load.close)
     return load.result()["p99_us"]
 

@@ -16,7 +16,7 @@ from trust.trial import MIB, Trial, attack
 
 WORKERS = 2
 ROUND = 10.0  # seconds, after which everybody goes, and memory is looked at
-QUICK = 2.0  # the same, where it is to be quick
+QUICK = 1.5  # the same, where it is to be quick
 ALLOWED = 3 * MIB  # of growth: what stays depends on how the last round cut up the heap
 DAY = 24 * 3600
 
