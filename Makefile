@@ -97,6 +97,8 @@ check: check-stages
 	$(MAKE) -j $(CORES) $(PHASES)
 	$(MAKE) check-python
 	$(MAKE) check-teaching QUICK=1
+	$(MAKE) fuzz QUICK=1
+	$(MAKE) trust QUICK=1
 
 unit: $(UNIT_TESTS)
 	@for tests in $^; do echo "$$tests" && $$tests --minimal || exit 1; done

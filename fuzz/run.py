@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,7 @@ TARGETS = [
 ]
 
 
+JOBS = 2  # targets at a time
 MOST_KEPT = 50  # inputs of each target in fuzz/corpus
 
 
@@ -99,6 +102,11 @@ def fuzz(target: Target, seconds: int) -> Found:
     )
 
 
+def fuzz_all(targets: list[Target], seconds: int) -> Iterator[Found]:
+    with ThreadPoolExecutor(JOBS) as pool:
+        yield from pool.map(lambda target: fuzz(target, seconds), targets)
+
+
 def merge(target: Target) -> None:
     """Keeps of all inputs the few that reach what the others do not."""
     kept = FUZZ / "corpus" / target.name
@@ -131,8 +139,7 @@ def main() -> int:
             merge(target)
         return 0
     good = True
-    for target in chosen:
-        found = fuzz(target, options.seconds)
+    for target, found in zip(chosen, fuzz_all(chosen, options.seconds)):
         detail = f"{options.seconds} s, coverage {found.coverage}, corpus {found.corpus}"
         if not found.ok:
             good = False

@@ -14,11 +14,14 @@ from trust.trial import Result, Settings
 
 @dataclass(frozen=True)
 class Program:
-    """`command` may hold {build}, where the programs are; `quick` is added where it is to be quick."""
+    """`command` may hold {build}, where the programs are; `quick` is added where it is to be quick.
+
+    None: it is left out then.
+    """
 
     name: str
     command: str
-    quick: str
+    quick: str | None
     attacks: tuple[str, ...]  # which it tells of
     longest: float = 900.0  # seconds
 
@@ -29,14 +32,25 @@ PROGRAMS = [
         "{build}/trust/faults",
         "--quick",
         ("system calls that fail", "OpenSSL calls that fail", "memory that runs out"),
-    )
+    ),
+    Program(
+        "fuzz",
+        "make fuzz",
+        None,  # make check runs it for itself
+        (
+            "fuzz: request head",
+            "fuzz: frame decoder",
+            "fuzz: Protocol",
+            "fuzz: the whole server",
+        ),
+    ),
 ]
 
 
 def run_program(program: Program, settings: Settings) -> Iterator[Result]:
     """Its rows; one more where it failed, ran too long or did not tell of all that it should."""
     words = program.command.format(build=settings.build).split()
-    words += [program.quick] if settings.quick else []
+    words += [program.quick] if settings.quick and program.quick else []
     begin = time.monotonic()
     try:
         done = subprocess.run(
