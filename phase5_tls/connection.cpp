@@ -166,6 +166,12 @@ void Connection::track_message(TimePoint now) {
     }
 }
 
+// Else the next thing that quiet leads to is the end.
+bool Connection::pings_next() const {
+    const bool gives_up = limits_.timeouts.idle.count() != 0;
+    return limits_.timeouts.ping.count() != 0 && (pinged_ == TimePoint::max() || !gives_up);
+}
+
 // Task 5.1: the earliest of the deadlines that hold now. Bytes only ever put it off, so it need not
 // be filed anew for each of them: the one that is filed comes due, and finds that there is time
 // left.
@@ -174,10 +180,8 @@ TimePoint Connection::deadline() const {
     if (closed_) return after(since_, timeouts.close);
     if (protocol_.state() == Protocol::State::connecting) return after(since_, timeouts.handshake);
     const TimePoint message = paused_ ? TimePoint::max() : after(message_began_, timeouts.message);
-    const bool pinged = pinged_ != TimePoint::max();
-    const TimePoint quiet = pinged || timeouts.ping.count() == 0
-                                ? after(pinged ? pinged_ : last_heard_, timeouts.idle)
-                                : after(last_heard_, timeouts.ping);
+    const TimePoint quiet = after(pinged_ == TimePoint::max() ? last_heard_ : pinged_,
+                                  pings_next() ? timeouts.ping : timeouts.idle);
     return std::min(message, quiet);
 }
 
@@ -191,7 +195,7 @@ void Connection::on_deadline(TimePoint now, Output& output) {
         protocol_.refuse_slow_head(output);
     } else if (!paused_ && after(message_began_, timeouts.message) <= now) {
         protocol_.fail(CloseCode::policy_violation, "the message took too long", output);
-    } else if (timeouts.ping.count() != 0 && pinged_ == TimePoint::max()) {
+    } else if (pings_next()) {
         protocol_.ping(output);
         pinged_ = now;
     } else {

@@ -88,6 +88,7 @@ private:
     void update(TimePoint now);
     void pause(bool paused, TimePoint now);
     void track_message(TimePoint now);
+    bool pings_next() const;
 
     std::unique_ptr<Transport> transport_;
     const Limits& limits_;

@@ -53,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "task(number): the task of ROADMAP.md that this test checks",
         "phases(*numbers): what is checked holds on these phases only",
         "port(name): phase 5 has two: checked on the plain or on the tls one only",
-        "timed: its deadlines are short; if it fails it is tried once more, with longer ones",
+        "timed: its deadlines are short; if it fails it is tried once more, with longer ones, "
+        "where --deadline-scale does not tell how long they are",
         "how: looks at how it is done, in system calls; left out with --server",
     ]
     for marker in markers:
@@ -198,7 +199,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
         call(pyfuncitem, run)
     except failures.CheckFailed:
         # A machine that stands still for a moment looks like a peer that does.
-        if not pyfuncitem.get_closest_marker("timed") or run.missing_task():
+        chosen = pyfuncitem.config.getoption("--deadline-scale")
+        if chosen or not pyfuncitem.get_closest_marker("timed") or run.missing_task():
             raise
         with deadlines.stretched(3):
             call(pyfuncitem, run)
