@@ -21,8 +21,11 @@ BUILD    = build/release
 endif
 
 home    = $(firstword $(wildcard $(1)_*))
-# A test that is a link has run where its source was taught; built again it would say the same.
-tests   = $(if $(wildcard $(1)),$(shell find $(1) -maxdepth 1 -name '*_test.cpp' -type f))
+# A test that is a link has run where it was taught. Here it would say the same, but for where what
+# it tests is another one now: X_test.cpp and X_more_test.cpp test X.cpp.
+tests   = $(filter $(foreach file,$(call real,$(1),*.[ch]pp),$(basename $(file))%),\
+          $(wildcard $(1)/*_test.cpp))
+real    = $(shell find $(1) -maxdepth 1 -name '$(2)' -type f 2>/dev/null)
 sources = $(filter-out %_test.cpp,$(wildcard $(1)/*.cpp))
 objects = $(patsubst %.cpp,$(BUILD)/%.o,$(1))
 helpers = $(filter-out common/unit_tests_main.cpp,$(call sources,common))

@@ -2,18 +2,11 @@
 
 #include <doctest/doctest.h>
 
-#include "common/test_bytes.hpp"
+#include "common/test_handshake.hpp"
 
 namespace {
 
 using State = Protocol::State;
-
-const Bytes handshake = to_bytes(
-    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
-const Bytes accepted = to_bytes(
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
 
 Bytes sent(const Output& output) {
     return {output.bytes().begin(), output.bytes().end()};

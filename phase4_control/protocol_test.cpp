@@ -1,57 +1,6 @@
-#include "protocol.hpp"
-
-#include <doctest/doctest.h>
-
-#include "common/test_bytes.hpp"
+#include "test_peer.hpp"
 
 namespace {
-
-using State = Protocol::State;
-
-const Bytes handshake = to_bytes(
-    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
-const Bytes accepted = to_bytes(
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
-
-Bytes sent(Output& output) {
-    Bytes all;
-    for (const iovec& slice : output.slices()) {
-        const auto* const data = static_cast<const std::byte*>(slice.iov_base);
-        append(all, {data, slice.iov_len});
-    }
-    return all;
-}
-
-constexpr std::size_t max_message = 100'000;
-
-/// The server's side of a connection, fed by the test.
-struct Peer {
-    Protocol protocol{max_message};
-    Output output{};
-
-    /// What these bytes are answered with.
-    Bytes send(std::span<const std::byte> bytes) {
-        Bytes input{bytes.begin(), bytes.end()};
-        output.clear();
-        protocol.receive(input, output);
-        return sent(output);
-    }
-    /// The same in hexadecimal.
-    std::string ask(std::span<const std::byte> bytes) { return to_hex(send(bytes)); }
-
-    std::string close(CloseCode code, std::string_view reason) {
-        output.clear();
-        protocol.close(code, reason, output);
-        return to_hex(sent(output));
-    }
-};
-
-/// A peer whose connection is open.
-struct OpenPeer : Peer {
-    OpenPeer() { REQUIRE(send(handshake) == accepted); }
-};
 
 /// The code of the CLOSE that a fresh connection is answered with, and ends with; 0 for none.
 unsigned fails_with(std::span<const std::byte> bytes) {

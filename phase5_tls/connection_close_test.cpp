@@ -1,0 +1,1 @@
+../phase4_control/connection_close_test.cpp
