@@ -664,10 +664,12 @@ def test_sigterm_with_a_thousand_connections(run: Run, start):
     server = start()
     clients = [run.connect(server, plain=n % 2 == 0).handshake() for n in range(1000)]
     server.signal(signal.SIGTERM)
+    answer = encode_close(1001)
+    for client in clients:  # quickly: the server waits for two seconds, and no longer
+        client.read_more(Deadline())
+        client.try_send(answer)
     for client in clients:
         client.expect_close(1001, "RFC 6455 §7.4.1")
-        client.send_close(1001)
-    for client in clients:
         client.expect_eof("RFC 6455 §7.1.1")
         client.close()
     status = server.wait()
@@ -1232,6 +1234,7 @@ def test_broken_records(run: Run, dial, start, version, data: bytes):
     """What cannot be decrypted ends its connection with an alert, and no other (RFC 8446 §6.2)."""
     server = start()
     other = run.connect(server).handshake()
+    waiting = dial(TlsClient, server).handshake()
     before = server.descriptors()
     client = dial(TlsClient, server, settings=tls.context(version)).handshake()
     client.echo()
@@ -1240,8 +1243,16 @@ def test_broken_records(run: Run, dial, start, version, data: bytes):
     check("ALERT" in end, "a fatal alert", f"this came: {end or 'an end'}", client=client)
     client.close()
     expect_given_up(server, before, 0, "the broken connection to be closed")
-    for _ in range(2):  # an error queue that was not cleared shows after the first answer
-        other.echo(cause="the error queue was not cleared: ERR_clear_error before each call.")
+    other.echo()
+    # A call that wants something is where an old error shows.
+    waiting.send_raw(RECORD + b"\0\x40" + b"the rest comes later", "the start of a record")
+    check(
+        waiting.stays_open(),
+        "a connection that waits for the rest of a record to stay open",
+        "the server ended it",
+        cause="the error queue was not cleared: ERR_clear_error before each call.",
+        client=waiting,
+    )
 
 
 @task("5.2")

@@ -329,11 +329,14 @@ class Connection:
             found,
         )
 
-    def expect_open(self, rule: str = "") -> None:
-        """The server has read all that was sent, and has not ended the connection."""
+    def stays_open(self) -> bool:
+        """Whether the server has read all that was sent, and has not ended the connection."""
         wait_until_read(self.sock)
         self._drain()
-        if self.ended or self.reset:
+        return not self.ended and not self.reset
+
+    def expect_open(self, rule: str = "") -> None:
+        if not self.stays_open():
             self._fail_ended("the connection to stay open", "the server ended it", rule)
 
     def expect_eof(
