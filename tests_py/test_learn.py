@@ -446,6 +446,8 @@ def test_watch_tests_at_each_save(copy: Path, book: Workbook) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Ctrl-C is heard, also where the tests run in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout
 
