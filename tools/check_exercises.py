@@ -94,7 +94,7 @@ def collected(book: Workbook, phase: int) -> dict[str, int]:
 @cache
 def compile_command(root: Path) -> list[str]:
     """As ./learn compiles."""
-    command = ["make", "-s", "-f", "tools/work.mk", "flags"]
+    command = ["make", "-s", "--no-print-directory", "-f", "tools/work.mk", "flags"]
     return shlex.split(subprocess.check_output(command, cwd=root, text=True))
 
 
