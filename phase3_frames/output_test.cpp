@@ -1,16 +1,6 @@
-#include "output.hpp"
+#include "test_output.hpp"
 
 #include <doctest/doctest.h>
-
-#include "common/test_bytes.hpp"
-
-namespace {
-
-Bytes sent(const Output& output) {
-    return {output.bytes().begin(), output.bytes().end()};
-}
-
-}  // namespace
 
 TEST_CASE("a new output is empty") {
     Output output;

@@ -5,26 +5,10 @@
 #include <sys/epoll.h>
 
 #include "common/test_handshake.hpp"
-#include "common/test_sockets.hpp"
-#include "connection.hpp"
+#include "test_connection.hpp"
 
-/// A connection, and the peer's end of it.
-struct Link {
-    explicit Link(const Backpressure& given = {}) : backpressure{given} {}
-
-    Backpressure backpressure;
-    SocketPair pair{};
-    int peer = pair.peer.get();
-    int ours = pair.ours.get();
-    Connection connection{std::move(pair.ours), backpressure};
-    Bytes buffer = Bytes(64 * 1024);
-    Output output{};
-
-    void read() {
-        output.clear();
-        connection.on_readable(buffer, output);
-    }
-    void write() { connection.on_writable(); }
+struct Link : TestedConnection {
+    using TestedConnection::TestedConnection;
 
     /// What these bytes are answered with.
     Bytes ask(std::span<const std::byte> bytes) {

@@ -1,29 +1,28 @@
 // vectors/phase2.txt and vectors/phase3.txt, played to Protocol.
 #include "common/test_vectors.hpp"
 
-#include "protocol.hpp"
+#include "common/test_handshake.hpp"
+#include "test_output.hpp"
+#include "test_protocol.hpp"
 
 namespace {
 
+/// Takes what it is sent where it lies: right before a page that may not be read.
 struct Peer {
-    Protocol protocol{};
+    Protocol protocol = make_protocol();
 
     Bytes send(std::span<std::byte> input) {
         Output output;
         protocol.receive(input, output);
-        return {output.bytes().begin(), output.bytes().end()};
+        return sent(output);
     }
     bool is_over() const { return protocol.state() == Protocol::State::closed; }
 };
 
 Peer open_peer() {
     Peer peer;
-    Bytes request = to_bytes(
-        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n");
-    const Bytes answer = peer.send(request);
-    REQUIRE(to_text(answer).starts_with("HTTP/1.1 101 "));
+    Bytes request = handshake;
+    REQUIRE(peer.send(request) == accepted);
     return peer;
 }
 

@@ -1,24 +1,8 @@
-#include "output.hpp"
+#include "test_output.hpp"
 
 #include <doctest/doctest.h>
 
-#include "common/test_bytes.hpp"
 #include "write_queue.hpp"
-
-namespace {
-
-Bytes to_bytes(const iovec& slice) {
-    const auto* const data = static_cast<const std::byte*>(slice.iov_base);
-    return {data, data + slice.iov_len};
-}
-
-Bytes sent(Output& output) {
-    Bytes all;
-    for (const iovec& slice : output.slices()) append(all, to_bytes(slice));
-    return all;
-}
-
-}  // namespace
 
 TEST_CASE("a new output is empty") {
     Output output;

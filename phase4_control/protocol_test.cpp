@@ -1,42 +1,5 @@
 #include "test_peer.hpp"
 
-namespace {
-
-/// The code of the CLOSE that a fresh connection is answered with, and ends with; 0 for none.
-unsigned fails_with(std::span<const std::byte> bytes) {
-    OpenPeer peer;
-    const Bytes answer = peer.send(bytes);
-    if (peer.protocol.state() == State::open) return 0;
-    REQUIRE(answer.size() >= 4);
-    CHECK(answer[0] == std::byte{0x88});
-    CHECK(std::to_integer<std::size_t>(answer[1]) == answer.size() - 2);
-    const unsigned code =
-        std::to_integer<unsigned>(answer[2]) << 8 | std::to_integer<unsigned>(answer[3]);
-    CHECK(peer.protocol.state() == State::closed);
-    CHECK(peer.protocol.close_code() == code);
-    CHECK(peer.ask(masked_frame(0x81, "more")) == "");
-    return code;
-}
-
-/// That the answers to a conversation are these, whole, byte by byte, and cut at every place.
-void check_however_cut(const Bytes& conversation, const Bytes& answers) {
-    CHECK(to_hex(Peer{}.send(conversation)) == to_hex(answers));
-
-    Peer slow;
-    Bytes all;
-    for (const std::byte& byte : conversation) append(all, slow.send({&byte, 1}));
-    CHECK(to_hex(all) == to_hex(answers));
-
-    for (std::size_t cut = 0; cut <= conversation.size(); ++cut) {
-        Peer peer;
-        const Bytes first = peer.send(std::span{conversation}.first(cut));
-        const Bytes second = peer.send(std::span{conversation}.subspan(cut));
-        CHECK_MESSAGE(join({first, second}) == answers, "cut at " << cut);
-    }
-}
-
-}  // namespace
-
 TEST_CASE("a handshake opens the connection") {
     Peer peer;
     CHECK(peer.protocol.state() == State::connecting);

@@ -1,0 +1,1 @@
+../phase4_control/test_output.hpp
