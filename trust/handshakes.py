@@ -8,10 +8,9 @@ from collections import Counter
 from harness.deadlines import Deadline
 from harness.failures import check
 from harness.pace import span
-from trust.sockets import HELLO, connect, pause, read_to_end, record, reset, secure
+from trust.sockets import HEAD, HELLO, connect, pause, read_to_end, record, reset, secure
 from trust.trial import Trial, attack
 
-HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 2000
 MESSAGE = HELLO[5:]  # without the header of its record
 
 

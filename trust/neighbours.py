@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from trust import TOP
 from trust.load import Load
 from trust.sockets import connect_upgraded
 from trust.trial import TLS_MEMORY, Trial, attack
+from trust.visitors import tell_server
 
 HONEST = 50
 ALLOWED = 3.0  # times as long as without the slow ones
@@ -45,8 +45,7 @@ def slowest_percent(server: Server, trial: Trial) -> float:
 
 def attackers_of(trial: Trial, server: Server, count: int) -> subprocess.Popen:
     """As a process of their own, all of them connected."""
-    told = json.dumps({"pid": server.pid, "addresses": server.addresses})
-    command = [sys.executable, "-m", "trust.slow", told, str(count)]
+    command = [sys.executable, "-m", "trust.slow", tell_server(server), str(count)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     attackers = subprocess.Popen(command, cwd=TOP, text=True, **pipes)
     trial.closers.callback(attackers.wait)

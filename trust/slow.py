@@ -18,13 +18,12 @@ from collections.abc import Callable
 
 from harness.frames import BINARY, encode
 from harness.server import Server
-from trust.sockets import HELLO, connect, connect_upgraded
+from trust.sockets import HEAD, HELLO, connect, connect_upgraded
 from trust.visitors import server_told
 
 EVERY = 0.1  # seconds between one step of each and the next
 PARTS = 20  # in which they take turns: they do not all come at the same moment
 MESSAGE = encode(BINARY, bytes(4096))
-HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 2000
 
 
 class Slow:

@@ -13,6 +13,7 @@ from harness.pace import expect_given_up
 from harness.server import Server
 from trust import TOP
 from trust.trial import MIB, Trial, attack
+from trust.visitors import tell_server
 
 WORKERS = 2
 ROUND = 10.0  # seconds, after which everybody goes, and memory is looked at
@@ -52,8 +53,7 @@ def plan(trial: Trial) -> tuple[float, int]:
 
 def visit(trial: Trial, server: Server, seconds: float, number: int) -> list[dict[str, int]]:
     """What the visitors of one round did."""
-    told = json.dumps({"pid": server.pid, "addresses": server.addresses})
-    command = [sys.executable, "-m", "trust.visitors", told, str(seconds)]
+    command = [sys.executable, "-m", "trust.visitors", tell_server(server), str(seconds)]
     workers = [
         subprocess.Popen(
             [*command, str(trial.random.randrange(1 << 30))],

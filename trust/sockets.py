@@ -16,6 +16,7 @@ from harness.tls_clients import client_hello, context
 
 REQUEST = request()
 HELLO = client_hello()
+HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 2000  # the start of one, to be sent slowly
 _NO_LINGER = struct.pack("ii", 1, 0)
 SETTINGS = context()
 
