@@ -20,32 +20,37 @@ class Output {
 public:
     /// The payload must stay where it is until the output is sent: it lies in the receive buffer.
     void add_frame(Opcode opcode, std::span<const std::byte> payload) {
-        took(encode_header(room(max_server_header), opcode, payload.size()));
-        if (payload.size() <= worth_copying)
+        const bool copies = payload.size() <= worth_copying;
+        const auto to = room(max_server_header + (copies ? payload.size() : 0));
+        used_ += encode_header(to, opcode, payload.size());
+        if (copies)
             copy(payload);
         else
-            slices_.push_back({payload.data(), payload.size()});
+            lent_.push_back({used_, payload});
     }
     /// A payload that lies nowhere else: kept here until it is sent.
     void add_frame(Opcode opcode, std::vector<std::byte>&& payload) {
         add_frame(opcode, std::span<const std::byte>{payload});
         kept_.push_back(std::move(payload));
     }
-    void add_text(std::string_view text) { copy(std::as_bytes(std::span{text})); }
+    void add_text(std::string_view text) {
+        room(text.size());
+        copy(std::as_bytes(std::span{text}));
+    }
 
-    bool empty() const { return slices_.empty(); }
+    bool empty() const { return used_ == 0; }
 
     /// All that is to be sent, in order; valid until the next call that is not const.
     std::span<const iovec> slices() {
-        iovecs_.clear();
-        const std::byte* copied = copied_.data();
-        for (const Slice& slice : slices_) {
-            // iovec has no const, though sendmsg only reads (POSIX, sys/uio.h).
-            iovecs_.push_back(
-                {const_cast<std::byte*>(slice.data ? slice.data : copied), slice.size});
-            if (!slice.data) copied += slice.size;
+        slices_.clear();
+        std::size_t from = 0;
+        for (const Lent& lent : lent_) {
+            add_slice(copied_.data() + from, lent.after - from);
+            add_slice(lent.payload.data(), lent.payload.size());
+            from = lent.after;
         }
-        return iovecs_;
+        if (from < used_) add_slice(copied_.data() + from, used_ - from);
+        return slices_;
     }
 
     /// The payload that is kept here and lies at `data`, to be moved on; nullptr: there is none.
@@ -57,7 +62,7 @@ public:
 
     void clear() {
         used_ = 0;
-        slices_.clear();
+        lent_.clear();
         kept_.clear();
     }
 
@@ -65,9 +70,10 @@ private:
     /// Under this, copying is cheaper than one more slice for the kernel to gather.
     static constexpr std::size_t worth_copying = 2048;
 
-    struct Slice {
-        const std::byte* data;  // nullptr: the next bytes of copied_, which may still move
-        std::size_t size;
+    /// A payload that stays where it is; its header is the last that was copied before.
+    struct Lent {
+        std::size_t after;  // so many of the copied bytes
+        std::span<const std::byte> payload;
     };
 
     /// Where the next bytes go; at least so many.
@@ -76,22 +82,21 @@ private:
         return std::span{copied_}.subspan(used_);
     }
 
-    /// So many of them are there now.
-    void took(std::size_t size) {
-        if (slices_.empty() || slices_.back().data) slices_.push_back({nullptr, 0});
-        slices_.back().size += size;
-        used_ += size;
-    }
-
+    /// There is room() for them.
     void copy(std::span<const std::byte> bytes) {
         if (bytes.empty()) return;  // it may have no address, which memcpy must not be given
-        std::memcpy(room(bytes.size()).data(), bytes.data(), bytes.size());
-        took(bytes.size());
+        std::memcpy(&copied_[used_], bytes.data(), bytes.size());
+        used_ += bytes.size();
+    }
+
+    void add_slice(const std::byte* data, std::size_t size) {
+        // iovec has no const, though sendmsg only reads (POSIX, sys/uio.h).
+        slices_.push_back({const_cast<std::byte*>(data), size});
     }
 
     std::vector<std::byte> copied_;  // of which the first used_ bytes are; it only grows
     std::size_t used_ = 0;
-    std::vector<Slice> slices_;
+    std::vector<Lent> lent_;
     std::vector<std::vector<std::byte>> kept_;
-    std::vector<iovec> iovecs_;
+    std::vector<iovec> slices_;
 };

@@ -5,12 +5,19 @@
 
 namespace {
 
-/// Whether none of 64 bytes has its high bit set: a fixed number, so that the compiler makes a few
-/// vector instructions of the loop.
-bool is_ascii_block(const std::byte* bytes) {
-    std::byte all{};
-    for (std::size_t i = 0; i < 64; ++i) all |= bytes[i];
-    return (all & std::byte{0x80}) == std::byte{0};
+constexpr std::size_t block_size = 64;
+
+/// How many bytes at the front are ASCII, in whole blocks: none of them has its high bit set. The
+/// loop over a block has a fixed length, for the same reason as in frame.cpp.
+[[gnu::target_clones("avx2", "default")]] std::size_t ascii_blocks(
+    std::span<const std::byte> bytes) {
+    std::size_t size = 0;
+    for (; bytes.size() - size >= block_size; size += block_size) {
+        std::byte all{};
+        for (std::size_t i = 0; i < block_size; ++i) all |= bytes[size + i];
+        if ((all & std::byte{0x80}) != std::byte{0}) break;
+    }
+    return size;
 }
 
 bool is_ascii_word(const std::byte* bytes) {
@@ -19,13 +26,14 @@ bool is_ascii_word(const std::byte* bytes) {
     return (word & 0x8080808080808080U) == 0;
 }
 
-/// How many bytes at the front are ASCII, in whole blocks and words: most text is, and goes by at
-/// the speed of memory.
+/// How many bytes at the front are ASCII, in whole blocks and words, or all of them: most text is,
+/// and goes by at the speed of memory.
 std::size_t ascii_front(std::span<const std::byte> bytes) {
-    std::size_t size = 0;
-    while (bytes.size() - size >= 64 && is_ascii_block(&bytes[size])) size += 64;
+    std::size_t size = bytes.size() >= block_size ? ascii_blocks(bytes) : 0;
     while (bytes.size() - size >= 8 && is_ascii_word(&bytes[size])) size += 8;
-    return size;
+    // The last few are the end of a word that reaches back into what is known already.
+    const bool few = size > 0 && bytes.size() - size < 8;
+    return few && is_ascii_word(&bytes[bytes.size() - 8]) ? bytes.size() : size;
 }
 
 }  // namespace
