@@ -67,9 +67,9 @@ std::uint64_t turned(const MaskingKey& key, std::uint64_t offset) {
 
 constexpr std::size_t block_size = 64;
 
-/// Unmasks all whole blocks at the front; returns how many bytes they are. The loop over a block has
-/// a fixed length, so that the compiler makes a few vector instructions of it. It makes the function
-/// twice, and the loader takes the one with the widest registers that the machine has.
+/// Unmasks all whole blocks at the front; returns how many bytes they are. The loop over a block
+/// has a fixed length, so that the compiler makes a few vector instructions of it. It makes the
+/// function twice, and the loader takes the one with the widest registers that the machine has.
 [[gnu::target_clones("avx2", "default")]] std::size_t unmask_blocks(std::span<std::byte> piece,
                                                                     std::uint64_t mask) {
     std::array<std::uint64_t, block_size / 8> repeated;

@@ -5,10 +5,10 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "certificate.hpp"
 #include "transport.hpp"
+#include "write_queue.hpp"
 
 /// What all TLS connections of a server share: its certificate and the rules.
 class TlsContext {
@@ -24,9 +24,15 @@ public:
 
     SSL_CTX* get() const { return context_.get(); }
 
+    /// Between OpenSSL and the sockets of all connections; each has it for its turn.
+    BIO* bio() const { return bio_.get(); }
+
 private:
     std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> context_;
+    std::unique_ptr<BIO, Free<BIO_free_all>> bio_;
 };
+
+struct SocketBio;
 
 class TlsTransport : public Transport {
 public:
@@ -35,27 +41,26 @@ public:
 
     IoResult receive(std::span<std::byte> buffer) override;
     IoResult send(std::span<const iovec> slices) override;
-    bool has_unsent() const override { return !records_.empty(); }
+    bool has_unsent() const override { return !unsent_.empty(); }
     bool shut_down() override;
     bool ready() const override { return !broken_ && SSL_is_init_finished(ssl_.get()) == 1; }
 
 private:
-    // The BIO between OpenSSL and the socket: its reads go straight through; its writes gather
-    // whole records in records_, so that several of them leave in one send.
     friend struct SocketBio;
 
-    void make_room(std::span<const iovec> slices);
-    bool flush();
-    IoResult::Status status_of(int result);
-    void on_failure();
+    SocketBio& begin_turn();
+    bool flush(SocketBio& bio);
+    std::size_t send_some(std::span<const std::byte> records);
+    IoResult::Status status_of(int result, SocketBio& bio);
+    void on_failure(SocketBio& bio);
 
     UniqueFd socket_;
     bool broken_ = false;
     bool discarding_ = false;  // what comes is of no interest any more
     bool drained_ = false;     // this turn has read all that the socket had
+    bool at_end_ = false;      // the peer has ended its stream
     bool notified_ = false;    // close_notify was sent
     bool gone_ = false;
     std::unique_ptr<SSL, Free<SSL_free>> ssl_;
-    std::vector<std::byte> records_;
-    std::size_t sent_ = 0;  // of records_
+    WriteQueue unsent_;  // records that the socket would not take yet
 };

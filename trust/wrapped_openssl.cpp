@@ -42,9 +42,9 @@ WRAP(int, SSL_write_ex, For::client,
      (SSL * ssl, const void* buffer, std::size_t size, std::size_t* done),
      (ssl, buffer, size, done), 0)
 WRAP(int, SSL_shutdown, For::client, (SSL * ssl), (ssl), -1)
-WRAP(BIO*, BIO_new, For::client, (const BIO_METHOD* method), (method), nullptr)
-WRAP(int, BIO_get_new_index, For::client, (), (), -1)
-WRAP(BIO_METHOD*, BIO_meth_new, For::client, (int type, const char* name), (type, name), nullptr)
+WRAP(BIO*, BIO_new, For::certificate, (const BIO_METHOD* method), (method), nullptr)
+WRAP(int, BIO_get_new_index, For::certificate, (), (), -1)
+WRAP(BIO_METHOD*, BIO_meth_new, For::certificate, (int type, const char* name), (type, name), nullptr)
 WRAP(X509*, X509_new, For::certificate, (), (), nullptr)
 WRAP(int, X509_set_version, For::certificate, (X509 * x509, long version), (x509, version), 0)
 WRAP(int, ASN1_INTEGER_set_uint64, For::certificate, (ASN1_INTEGER * number, std::uint64_t value),
