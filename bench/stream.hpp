@@ -42,8 +42,8 @@ public:
     std::size_t read(std::span<std::byte> room);
     /// Returns how many bytes were taken, 0 when there is no room. Throws when the peer has ended.
     std::size_t write(std::span<const std::byte> bytes);
-    /// Whether read() is to be called until it returns 0: epoll doesn't see what OpenSSL holds.
-    bool holds_bytes() const { return ssl_ != nullptr; }
+    /// Whether read() is to be called again: epoll does not see what OpenSSL holds.
+    bool holds_bytes() const { return ssl_ && SSL_has_pending(ssl_.get()) == 1; }
 
 private:
     std::size_t tls_result(int result, const char* call);

@@ -76,9 +76,11 @@ std::string_view reason_phrase(int status) {
 
 }  // namespace
 
-std::string response_head(int status, const std::string& fields) {
-    return "HTTP/1.1 " + std::to_string(status) + " " + std::string{reason_phrase(status)} +
-           "\r\n" + fields + "\r\n";
+std::string response_head(int status, std::string_view fields) {
+    std::string head;
+    head.reserve(64 + fields.size());
+    head.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+    return head.append(reason_phrase(status)).append("\r\n").append(fields).append("\r\n");
 }
 
 // Task 2.2: the body says why, and its length where it ends: the client need not wait for more.

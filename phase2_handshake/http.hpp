@@ -27,7 +27,7 @@ private:
 std::string refusal(const HttpError& error);
 
 /// A status line and header fields; `fields` are whole lines, each ended by CRLF.
-std::string response_head(int status, const std::string& fields);
+std::string response_head(int status, std::string_view fields);
 
 struct Request {
     struct Field {
@@ -53,6 +53,11 @@ public:
     static constexpr std::size_t max_head = 8192;
     static constexpr std::size_t max_request_line = 4096;
     static constexpr std::size_t max_fields = 100;
+
+    RequestParser() {
+        request_.fields.reserve(16);  // mostly enough, and they need not move
+        line_.reserve(128);
+    }
 
     /// Takes bytes up to the end of the head and returns how many; what follows is not HTTP any
     /// more. Each byte is looked at once, however it is cut. Throws HttpError (400, 414, 431).

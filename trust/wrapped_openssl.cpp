@@ -24,6 +24,8 @@
 WRAP(SSL_CTX*, SSL_CTX_new, For::certificate, (const SSL_METHOD* method), (method), nullptr)
 WRAP(int, SSL_CTX_set_cipher_list, For::certificate, (SSL_CTX * context, const char* list),
      (context, list), 0)
+WRAP(int, SSL_CTX_set_ciphersuites, For::certificate, (SSL_CTX * context, const char* list),
+     (context, list), 0)
 WRAP(int, SSL_CTX_set_session_id_context, For::certificate,
      (SSL_CTX * context, const unsigned char* id, unsigned size), (context, id, size), 0)
 WRAP(int, SSL_CTX_use_certificate, For::certificate, (SSL_CTX * context, X509* x509),
@@ -44,7 +46,8 @@ WRAP(int, SSL_write_ex, For::client,
 WRAP(int, SSL_shutdown, For::client, (SSL * ssl), (ssl), -1)
 WRAP(BIO*, BIO_new, For::certificate, (const BIO_METHOD* method), (method), nullptr)
 WRAP(int, BIO_get_new_index, For::certificate, (), (), -1)
-WRAP(BIO_METHOD*, BIO_meth_new, For::certificate, (int type, const char* name), (type, name), nullptr)
+WRAP(BIO_METHOD*, BIO_meth_new, For::certificate, (int type, const char* name), (type, name),
+     nullptr)
 WRAP(X509*, X509_new, For::certificate, (), (), nullptr)
 WRAP(int, X509_set_version, For::certificate, (X509 * x509, long version), (x509, version), 0)
 WRAP(int, ASN1_INTEGER_set_uint64, For::certificate, (ASN1_INTEGER * number, std::uint64_t value),
