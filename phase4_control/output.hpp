@@ -67,8 +67,8 @@ public:
     }
 
 private:
-    /// Under this, copying is cheaper than one more slice for the kernel to gather.
-    static constexpr std::size_t worth_copying = 2048;
+    /// Up to here, copying costs no more than one more slice for the kernel to gather.
+    static constexpr std::size_t worth_copying = 8192;
 
     /// A payload that stays where it is; its header is the last that was copied before.
     struct Lent {

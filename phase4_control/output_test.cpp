@@ -38,7 +38,7 @@ TEST_CASE("a cleared output may be used again") {
 
 TEST_CASE("what is short is copied together: one slice, and the payload may change") {
     Output output;
-    Bytes payload = pattern(2048);
+    Bytes payload = pattern(8192);
     const Bytes before = payload;
     output.add_text("HTTP");
     output.add_frame(Opcode::binary, std::span<const std::byte>{payload});
@@ -51,11 +51,11 @@ TEST_CASE("what is short is copied together: one slice, and the payload may chan
 
 TEST_CASE("what is long is pointed at, where it lies") {
     Output output;
-    const Bytes payload = pattern(2049);
+    const Bytes payload = pattern(8193);
     output.add_frame(Opcode::binary, std::span<const std::byte>{payload});
     const auto slices = output.slices();
     REQUIRE(slices.size() == 2);
-    CHECK(to_hex(to_bytes(slices[0])) == "82 7e 08 01");
+    CHECK(to_hex(to_bytes(slices[0])) == "82 7e 20 01");
     CHECK(slices[1].iov_base == payload.data());
     CHECK(slices[1].iov_len == payload.size());
 }
@@ -63,7 +63,7 @@ TEST_CASE("what is long is pointed at, where it lies") {
 TEST_CASE("a payload that is given away is kept until the output is cleared") {
     Output output;
     Bytes expected;
-    for (const std::size_t size : {1U, 3000U, 100'000U, 2U}) {
+    for (const std::size_t size : {1U, 9000U, 100'000U, 2U}) {
         output.add_frame(Opcode::binary, pattern(size));
         append(expected, server_frame(0x82, pattern(size)));
     }
@@ -75,7 +75,7 @@ TEST_CASE("a payload that is given away is kept until the output is cleared") {
 
 TEST_CASE("a payload that was given away moves on to the queue without a copy, if it comes first") {
     Output output;
-    const Bytes lent = pattern(5000);
+    const Bytes lent = pattern(9000);
     output.add_frame(Opcode::binary, std::span<const std::byte>{lent});
     output.add_frame(Opcode::binary, pattern(100'000));
     const auto slices = output.slices();
@@ -95,11 +95,11 @@ TEST_CASE("a payload that was given away moves on to the queue without a copy, i
 
 TEST_CASE("short and long ones keep their order, and slices may be asked for again and again") {
     Output output;
-    const Bytes large = pattern(5000);
+    const Bytes large = pattern(9000);
     Bytes expected;
     for (std::size_t i = 0; i < 100; ++i) {
         const std::span<const std::byte> payload =
-            std::span{large}.first(i % 3 == 0 ? 5000 - i : i);
+            std::span{large}.first(i % 3 == 0 ? 9000 - i : i);
         output.add_frame(Opcode::binary, payload);
         append(expected, server_frame(0x82, payload));
         REQUIRE(sent(output) == expected);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -102,7 +103,7 @@ Context make_context() {
 struct SocketBio {
     TlsTransport* transport = nullptr;
     std::size_t gathered = 0;
-    std::array<std::byte, max_gathered + max_record> records;
+    alignas(4096) std::array<std::byte, max_gathered + max_record> records;
 
     /// With what waits since earlier turns.
     bool is_full() const { return transport->unsent_.size() + gathered >= max_gathered; }
@@ -125,13 +126,13 @@ struct SocketBio {
     static int write(BIO* bio, const char* data, int size) {
         BIO_clear_retry_flags(bio);
         SocketBio& self = of(bio);
-        const auto bytes = std::as_bytes(std::span{data, static_cast<std::size_t>(size)});
-        if (self.is_full() || bytes.size() > self.records.size() - self.gathered) {
+        const auto count = static_cast<std::size_t>(size);
+        if (self.is_full() || count > self.records.size() - self.gathered) {
             BIO_set_retry_write(bio);
             return -1;
         }
-        std::ranges::copy(bytes, &self.records[self.gathered]);
-        self.gathered += bytes.size();
+        std::memcpy(&self.records[self.gathered], data, count);
+        self.gathered += count;
         return size;
     }
 
