@@ -21,7 +21,8 @@ Outcome read_header(std::span<const std::byte> stream, Cuts cuts) {
     try {
         cuts.feed(stream, [&](std::span<std::byte> piece) {
             auto rest = piece;
-            outcome.header = reader.take(rest);
+            FrameHeader header;
+            if (reader.take(rest, header)) outcome.header = header;
             PROMISE(rest.empty() || outcome.header, "what is taken is a header");
             outcome.taken += piece.size() - rest.size();
             return !outcome.header;

@@ -57,7 +57,7 @@ std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t le
     return 2;
 }
 
-std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {
+bool HeaderReader::take(std::span<std::byte>& input, FrameHeader& header) {
     // Copies what a longest header could have, and takes only what this one has.
     const auto sight = input.first(std::min(bytes_.size() - filled_, input.size()));
     std::ranges::copy(sight, bytes_.begin() + filled_);
@@ -65,10 +65,11 @@ std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {
     if (seen < 2 || seen < header_size(bytes_)) {
         filled_ = static_cast<std::uint8_t>(seen);
         input = {};
-        return std::nullopt;
+        return false;
     }
     const std::size_t size = header_size(bytes_);
     input = input.subspan(size - filled_);
     filled_ = 0;
-    return parse_header(std::span{bytes_}.first(size));
+    header = parse_header(std::span{bytes_}.first(size));
+    return true;
 }

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,7 +41,8 @@ private:
     std::uint16_t close_code_ = 0;
     std::unique_ptr<RequestParser> parser_ = std::make_unique<RequestParser>();  // till it is open
     HeaderReader header_reader_;
-    std::optional<FrameHeader> header_;  // of the frame that is coming in
-    std::uint64_t received_ = 0;         // of its payload
-    std::vector<std::byte> payload_;     // of a frame that comes in several reads
+    FrameHeader header_;
+    bool in_frame_ = false;           // the header is whole, and its payload is coming in
+    std::uint64_t received_ = 0;      // of the payload
+    std::vector<std::byte> payload_;  // of a frame that comes in several reads
 };

@@ -100,7 +100,7 @@ FrameHeader parse_header(std::span<const std::byte> bytes) {
     const std::size_t more = length_size(bytes[1]);
     header.length = more == 0 ? std::to_integer<std::uint64_t>(bytes[1] & std::byte{0x7F})
                               : parse_long_length(bytes.subspan(2, more));
-    for (std::size_t i = 0; i < 4; ++i) header.key[i] = bytes[2 + more + i];
+    std::memcpy(header.key.data(), &bytes[2 + more], header.key.size());
     if (is_control(header.opcode)) check_control(header);
     return header;
 }
@@ -127,12 +127,13 @@ std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t le
     return 2;
 }
 
-std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {
+bool HeaderReader::take(std::span<std::byte>& input, FrameHeader& header) {
     if (filled_ == 0 &&
         input.size() >= max_header_size) {  // mostly it is whole, and read where it lies
-        const auto header = input.first(header_size(input));
-        input = input.subspan(header.size());
-        return parse_header(header);
+        const auto bytes = input.first(header_size(input));
+        input = input.subspan(bytes.size());
+        header = parse_header(bytes);
+        return true;
     }
     // Copies what a longest header could have, and takes only what this one has.
     const auto sight = input.first(std::min(bytes_.size() - filled_, input.size()));
@@ -141,10 +142,11 @@ std::optional<FrameHeader> HeaderReader::take(std::span<std::byte>& input) {
     if (seen < 2 || seen < header_size(bytes_)) {
         filled_ = static_cast<std::uint8_t>(seen);
         input = {};
-        return std::nullopt;
+        return false;
     }
     const std::size_t size = header_size(bytes_);
     input = input.subspan(size - filled_);
     filled_ = 0;
-    return parse_header(std::span{bytes_}.first(size));
+    header = parse_header(std::span{bytes_}.first(size));
+    return true;
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
 enum class Opcode : std::uint8_t {
@@ -55,9 +54,9 @@ std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t le
 /// Gathers a header that may come in several reads.
 class HeaderReader {
 public:
-    /// Takes bytes off the front of `input`. Returns the header once it is whole, or nothing when
-    /// all of the input was taken and it is not. Throws as parse_header.
-    std::optional<FrameHeader> take(std::span<std::byte>& input);
+    /// Takes bytes off the front of `input`. Returns true once `header` is whole, or false when all
+    /// of the input was taken and it is not. Throws as parse_header.
+    bool take(std::span<std::byte>& input, FrameHeader& header);
 
     /// Whether a part of a header is here.
     bool has_begun() const { return filled_ > 0; }

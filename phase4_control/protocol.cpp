@@ -36,28 +36,27 @@ void Protocol::receive_frames(std::span<std::byte> input, Output& output) {
 }
 
 void Protocol::receive_frame(Incoming& incoming, std::span<std::byte>& input, Output& output) {
-    auto& [header_reader, header, received, control, message] = incoming;
-    if (!header) {
-        header = header_reader.take(input);
-        if (!header) return;
+    auto& [header_reader, header, in_frame, received, control, message] = incoming;
+    if (!in_frame) {
+        in_frame = header_reader.take(input, header);
+        if (!in_frame) return;
         received = 0;
-        if (!is_control(header->opcode)) message.begin_frame(*header);
+        if (!is_control(header.opcode)) message.begin_frame(header);
     }
-    const auto piece =
-        input.first(std::min<std::uint64_t>(header->length - received, input.size()));
+    const auto piece = input.first(std::min<std::uint64_t>(header.length - received, input.size()));
     input = input.subspan(piece.size());
-    unmask(piece, header->key, received);
+    unmask(piece, header.key, received);
     received += piece.size();
-    if (is_control(header->opcode))
+    if (is_control(header.opcode))
         on_control(incoming, piece, output);
     else
         on_data(incoming, piece, output);
-    if (received == header->length) header.reset();
+    if (received == header.length) in_frame = false;
 }
 
 // A frame that is its whole message, and came whole, is answered from where it lies.
 void Protocol::on_data(Incoming& incoming, std::span<const std::byte> piece, Output& output) {
-    const FrameHeader& header = *incoming.header;
+    const FrameHeader& header = incoming.header;
     Message& message = incoming.message;
     message.check(piece);
     const bool whole = message.is_single() && piece.size() == header.length;
@@ -74,9 +73,9 @@ void Protocol::on_data(Incoming& incoming, std::span<const std::byte> piece, Out
 
 void Protocol::on_control(Incoming& incoming, std::span<const std::byte> piece, Output& output) {
     incoming.control.insert(incoming.control.end(), piece.begin(), piece.end());
-    if (incoming.received < incoming.header->length) return;
+    if (incoming.received < incoming.header.length) return;
     const std::vector<std::byte> payload = std::exchange(incoming.control, {});
-    switch (incoming.header->opcode) {
+    switch (incoming.header.opcode) {
         case Opcode::close:
             on_close(payload, output);
             break;

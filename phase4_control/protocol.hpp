@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -48,13 +47,14 @@ private:
         explicit Incoming(std::size_t max_message) : message{max_message} {}
 
         HeaderReader header_reader;
-        std::optional<FrameHeader> header;  // of the frame that is coming in
-        std::uint64_t received = 0;         // of its payload
-        std::vector<std::byte> control;     // the payload of a control frame that comes in pieces
+        FrameHeader header;
+        bool in_frame = false;           // the header is whole, and its payload is coming in
+        std::uint64_t received = 0;      // of the payload
+        std::vector<std::byte> control;  // the payload of a control frame that comes in pieces
         Message message;
 
         bool is_finished() const {
-            return !header && !header_reader.has_begun() && message.is_single();
+            return !in_frame && !header_reader.has_begun() && message.is_single();
         }
     };
 

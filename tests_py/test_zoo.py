@@ -136,7 +136,7 @@ def test_a_hunt(workbook: Workbook, capsys: pytest.CaptureFixture[str]):
     assert status == 1 and "not it" in shown and "next" in shown
     assert "Near" in typed("--answer", "a wrong mask")[1]
     status, shown = typed("--answer", "the mask restarts at each read")
-    assert status == 0 and "3 answers" in shown and "unmask(piece, header_->key, 0);" in shown
+    assert status == 0 and "3 answers" in shown and "unmask(piece, header_.key, 0);" in shown
     assert "1 found" in typed("--list")[1]
     assert typed("--answer", "again")[0] == 1
 
