@@ -101,9 +101,9 @@ Context make_context() {
 /// says "retry", which SSL_get_error turns into WANT_READ or WANT_WRITE. There is one for all
 /// connections of a context, for the one whose turn it is.
 struct SocketBio {
-    TlsTransport* transport = nullptr;
-    std::size_t gathered = 0;
     alignas(4096) std::array<std::byte, max_gathered + max_record> records;
+    std::size_t gathered = 0;  // of them
+    TlsTransport* transport = nullptr;
 
     /// With what waits since earlier turns.
     bool is_full() const { return transport->unsent_.size() + gathered >= max_gathered; }
