@@ -37,10 +37,10 @@ struct Conversation {
 };
 
 // What may be held between two reads: the head is bounded by 8 KiB, and is kept as strings; a
-// message by --max-message, and by four times what has come of it; a vector that grows has room for
+// message by --max-message, and by 16 times what has come of it; a vector that grows has room for
 // twice what is in it.
 void check_memory(const MemoryCount& memory, std::size_t fed, const Settings& settings) {
-    const std::size_t message = std::min(2 * settings.max_message, 8 * fed);
+    const std::size_t message = std::min(2 * settings.max_message, 32 * fed);
     PROMISE(memory.live() <= 48 * 1024 + message, "the memory of a connection is bounded");
 }
 
