@@ -65,6 +65,15 @@ std::uint64_t turned(const MaskingKey& key, std::uint64_t offset) {
                                                       : std::rotl(word, bits);
 }
 
+std::uint64_t load_word(const std::byte* from) {
+    std::uint64_t word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
+}
+void store_word(std::byte* to, std::uint64_t word) {
+    std::memcpy(to, &word, sizeof word);
+}
+
 constexpr std::size_t block_size = 64;
 
 /// Unmasks all whole blocks at the front; returns how many bytes they are. The loop over a block
@@ -106,18 +115,20 @@ FrameHeader parse_header(std::span<const std::byte> bytes) {
 }
 
 // The same as byte by byte, but in blocks and in words of 64 bits: the key is turned to begin where
-// the piece does, and laid out as often as it takes.
+// the piece does, and laid out as often as it takes. The last word reaches back into the one before
+// it, so it is read ahead of that one's change.
 void unmask(std::span<std::byte> piece, const MaskingKey& key, std::uint64_t offset) {
-    const std::uint64_t mask = turned(key, offset);
-    if (piece.size() >= block_size) piece = piece.subspan(unmask_blocks(piece, mask));
-    for (; piece.size() >= 8; piece = piece.subspan(8)) {
-        std::uint64_t word;
-        std::memcpy(&word, piece.data(), sizeof word);
-        word ^= mask;
-        std::memcpy(piece.data(), &word, sizeof word);
+    if (piece.size() < 8) {
+        for (std::byte& byte : piece) byte ^= key[offset++ % 4];
+        return;
     }
-    const auto rest = std::bit_cast<std::array<std::byte, 8>>(mask);
-    for (std::size_t i = 0; i < piece.size(); ++i) piece[i] ^= rest[i];
+    std::byte* at = piece.data();
+    std::byte* const last = at + piece.size() - 8;
+    const std::uint64_t last_word = load_word(last) ^ turned(key, offset + piece.size());
+    const std::uint64_t mask = turned(key, offset);
+    if (piece.size() >= block_size) at += unmask_blocks(piece, mask);
+    for (; at < last; at += 8) store_word(at, load_word(at) ^ mask);
+    store_word(last, last_word);
 }
 
 std::size_t encode_header(std::span<std::byte> to, Opcode opcode, std::size_t length) {

@@ -34,11 +34,6 @@ void Message::begin_fragment(const FrameHeader& header) {
         throw ProtocolError{CloseCode::policy_violation, "too many fragments"};
 }
 
-void Message::check(std::span<const std::byte> piece) {
-    if (opcode_ == Opcode::text && !utf8_.take(piece))
-        throw ProtocolError{CloseCode::invalid_payload, "the text is not UTF-8"};
-}
-
 void Message::append(std::span<const std::byte> piece) {
     const std::size_t size = payload_.size() + piece.size();
     if (size > payload_.capacity()) {
@@ -52,13 +47,6 @@ void Message::append(std::span<const std::byte> piece) {
     payload_.insert(payload_.end(), piece.begin(), piece.end());
 }
 
-bool Message::end_frame(const FrameHeader& header) {
-    if (fragments_ > 0 && !end_fragment(header)) return false;
-    if (opcode_ == Opcode::text && !utf8_.complete())
-        throw ProtocolError{CloseCode::invalid_payload, "the text ends within a character"};
-    return true;
-}
-
 // Task 4.2: FIN ends the message, and the next one starts from a clean state.
 bool Message::end_fragment(const FrameHeader& header) {
     if (!header.fin) return false;
@@ -68,4 +56,8 @@ bool Message::end_fragment(const FrameHeader& header) {
 
 std::vector<std::byte> Message::take_payload() {
     return std::exchange(payload_, {});
+}
+
+void Message::refuse_text(const char* why) {
+    throw ProtocolError{CloseCode::invalid_payload, why};
 }

@@ -22,13 +22,20 @@ public:
 
     /// Checks a piece of the payload: in text, UTF-8 as far as it goes. Throws ProtocolError
     /// (1007).
-    void check(std::span<const std::byte> piece);
+    void check(std::span<const std::byte> piece) {
+        if (opcode_ == Opcode::text && !utf8_.take(piece)) refuse_text("the text is not UTF-8");
+    }
 
     /// Keeps a piece.
     void append(std::span<const std::byte> piece);
 
     /// The frame is over. Returns whether the message is; it is checked to its end then.
-    bool end_frame(const FrameHeader& header);
+    bool end_frame(const FrameHeader& header) {
+        if (fragments_ > 0 && !end_fragment(header)) return false;
+        if (opcode_ == Opcode::text && !utf8_.complete())
+            refuse_text("the text ends within a character");
+        return true;
+    }
 
     Opcode opcode() const { return opcode_; }
 
@@ -38,6 +45,7 @@ public:
 private:
     void begin_fragment(const FrameHeader& header);
     bool end_fragment(const FrameHeader& header);
+    [[noreturn]] static void refuse_text(const char* why);
 
     std::size_t max_size_;
     std::vector<std::byte> payload_;
