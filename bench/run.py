@@ -198,8 +198,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="measure only this server (repeatable)"
     )
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (9; quick: 3)")
-    parser.add_argument("--seconds", type=float, help="of one run (0.4; quick: 0.15)")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (27; quick: 3)")
+    parser.add_argument("--seconds", type=float, help="of one run (0.15)")
     return parser.parse_args()
 
 
@@ -226,14 +226,14 @@ def main() -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
 
-    bench = Bench(arguments.seconds or (0.15 if quick else 0.4), 0.75 if quick else 9.5)
+    bench = Bench(arguments.seconds or 0.15, 0.75 if quick else 9.5)
     if bench.server_cpu is None:
         print("One CPU only: server and client share it, and the figures are worth little.")
     cases = [case for case in CASES if case.quick or not quick]
-    bench.rounds(servers, cases, arguments.rounds or (3 if quick else 9), every=3)
+    bench.rounds(servers, cases, arguments.rounds or (3 if quick else 27), every=3 if quick else 9)
     rest = [server for server in servers if not (quick and server.peer)]
     bench.memory(rest, 1 if quick else 3)
-    bench.rounds(rest, CONNECTIONS + SIZES, 1 if quick else 3, every=3)
+    bench.rounds(rest, CONNECTIONS + SIZES, 1 if quick else 7, every=7)
 
     names = [server.name for server in servers]
     print(
