@@ -148,7 +148,7 @@ TEST_CASE("wherever a wrong byte stands between long runs of ASCII, it is found"
     for (const char filler : {'a', '0', '\x7F', '\0'})
         for (std::size_t place = 0; place < 200; ++place) {
             CAPTURE(place);
-            Bytes text(200, static_cast<std::byte>(filler));
+            Bytes text(600, static_cast<std::byte>(filler));
             for (const unsigned wrong : {0x80U, 0xC3U, 0xFFU}) {
                 text[place] = static_cast<std::byte>(wrong);
                 CHECK(!is_text(text));
@@ -162,9 +162,9 @@ TEST_CASE("wherever a wrong byte stands between long runs of ASCII, it is found"
 
 TEST_CASE("a run of ASCII of any length is read to its end, and no further") {
     for (const unsigned next : {unsigned{'a'}, 0xFFU})
-        for (std::size_t size = 1; size < 200; ++size) {
+        for (std::size_t size = 1; size < 600; ++size) {
             CAPTURE(size);
-            Bytes text(300, static_cast<std::byte>(next));
+            Bytes text(700, static_cast<std::byte>(next));
             std::fill_n(text.begin(), size, std::byte{'a'});
             CHECK(is_text(std::span{text}.first(size)));
             text[size - 1] = std::byte{0x80};
@@ -174,7 +174,7 @@ TEST_CASE("a run of ASCII of any length is read to its end, and no further") {
 }
 
 TEST_CASE("no byte beside the text is looked at") {
-    const Bytes text = join({Bytes(150, std::byte{'a'}), from_hex("c3 a9 e2 82 ac f0 9f 98 80")});
+    const Bytes text = join({Bytes(550, std::byte{'a'}), from_hex("c3 a9 e2 82 ac f0 9f 98 80")});
     GuardedPages pages{text.size()};
     for (std::size_t size = 0; size <= text.size(); ++size) {
         const auto end = std::span{text}.subspan(size);
@@ -184,13 +184,13 @@ TEST_CASE("no byte beside the text is looked at") {
 }
 
 TEST_CASE("a character that is cut off is not forgotten over a run of ASCII") {
-    for (const std::size_t size : {1U, 8U, 64U, 100U}) {
+    for (const std::size_t size : {1U, 8U, 64U, 100U, 300U}) {
         CAPTURE(size);
         const Bytes ascii(size, std::byte{'a'});
         Utf8Validator validator;
         CHECK(validator.take(from_hex("c3")));
         CHECK(!validator.take(ascii));
-        for (std::size_t before = 0; before < 70; ++before)
+        for (std::size_t before = 0; before < 300; ++before)
             CHECK(!is_text(
                 join({Bytes(before, std::byte{'a'}), from_hex("c3"), ascii, from_hex("a9")})));
     }
