@@ -121,20 +121,25 @@ class Forger:
 
 class Forger13(Forger):
     version = TLS1_3
+    _SUITES = {  # the key's size, and the hash (RFC 8446 §B.4)
+        "TLS_AES_128_GCM_SHA256": (16, hashes.SHA256()),
+        "TLS_AES_256_GCM_SHA384": (32, hashes.SHA384()),
+    }
 
     def _derive(self, secrets: dict[str, tuple[bytes, bytes]]) -> None:
+        self._key_size, self._hash = self._SUITES[self._tls.cipher()[0]]
         self._use(secrets["CLIENT_TRAFFIC_SECRET_0"][1])
 
     def _use(self, secret: bytes) -> None:
         self._secret, self.sequence = secret, 0
-        self._key = AESGCM(self._expand(b"key", 32))
+        self._key = AESGCM(self._expand(b"key", self._key_size))
         self._iv = int.from_bytes(self._expand(b"iv", 12), "big")
 
     def _expand(self, label: bytes, size: int) -> bytes:
         """HKDF-Expand-Label without a context (§7.1)."""
         label = b"tls13 " + label
         info = size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
-        return HKDFExpand(hashes.SHA384(), size, info).derive(self._secret)
+        return HKDFExpand(self._hash, size, info).derive(self._secret)
 
     def seal(self, kind: int, data: bytes, padding: int = 0) -> bytes:
         inner = data + bytes([kind]) * (kind != 0) + bytes(padding)
@@ -146,7 +151,7 @@ class Forger13(Forger):
     def key_update(self, asked: bool = True) -> bytes:
         """A KeyUpdate; what is sealed after it has the next key (§4.6.3, §7.2)."""
         sealed = self.seal(HANDSHAKE, b"\x18\0\0\1" + bytes([asked]))
-        self._use(self._expand(b"traffic upd", 48))
+        self._use(self._expand(b"traffic upd", self._hash.digest_size))
         return sealed
 
 
