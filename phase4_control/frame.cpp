@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "close.hpp"
+#include "common/wide_registers.hpp"
 
 namespace {
 
@@ -77,10 +78,8 @@ void store_word(std::byte* to, std::uint64_t word) {
 constexpr std::size_t block_size = 64;
 
 /// Unmasks all whole blocks at the front; returns how many bytes they are. The loop over a block
-/// has a fixed length, so that the compiler makes a few vector instructions of it. It makes the
-/// function twice, and the loader takes the one with the widest registers that the machine has.
-[[gnu::target_clones("avx2", "default")]] std::size_t unmask_blocks(std::span<std::byte> piece,
-                                                                    std::uint64_t mask) {
+/// has a fixed length, so that the compiler makes a few vector instructions of it.
+WIDE_REGISTERS std::size_t unmask_blocks(std::span<std::byte> piece, std::uint64_t mask) {
     std::array<std::uint64_t, block_size / 8> repeated;
     repeated.fill(mask);
     const auto block = std::bit_cast<std::array<std::byte, block_size>>(repeated);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/wide_registers.hpp"
+
 namespace {
 
 // Larger than in frame.cpp: to sum up what the bytes of a block say takes as long as to read 64.
@@ -10,8 +12,7 @@ constexpr std::size_t block_size = 256;
 
 /// How many bytes at the front are ASCII, in whole blocks: none of them has its high bit set. The
 /// loop over a block has a fixed length, for the same reason as there.
-[[gnu::target_clones("avx2", "default")]] std::size_t ascii_blocks(
-    std::span<const std::byte> bytes) {
+WIDE_REGISTERS std::size_t ascii_blocks(std::span<const std::byte> bytes) {
     std::size_t size = 0;
     for (; bytes.size() - size >= block_size; size += block_size) {
         std::byte all{};
