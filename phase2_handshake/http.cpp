@@ -156,7 +156,9 @@ void RequestParser::take_byte(char c) {
 void RequestParser::end_line() {
     if (request_.method.empty()) {
         // An empty line or two before the request is forgiven (RFC 9112 §2.2).
-        if (!line_.empty()) parse_request_line();
+        if (line_.empty()) return;
+        parse_request_line();
+        request_.fields.reserve(16);  // mostly enough, and they need not move
     } else if (line_.empty()) {
         complete_ = true;
     } else {

@@ -54,11 +54,6 @@ public:
     static constexpr std::size_t max_request_line = 4096;
     static constexpr std::size_t max_fields = 100;
 
-    RequestParser() {
-        request_.fields.reserve(16);  // mostly enough, and they need not move
-        line_.reserve(128);
-    }
-
     /// Takes bytes up to the end of the head and returns how many; what follows is not HTTP any
     /// more. Each byte is looked at once, however it is cut. Throws HttpError (400, 414, 431).
     std::size_t take(std::span<const std::byte> input);

@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -217,7 +216,7 @@ IoResult TlsTransport::receive(std::span<std::byte> buffer) {
                                         buffer.size() - result.size, &size);
         result.size += size;
         if (success != 1)
-            result.status = status_of(success, bio);
+            result.status = status_of(success);
         else if (drained_ && SSL_has_pending(ssl_.get()) == 0)
             result.status = Status::want_read;  // as another call would say
     }
@@ -241,7 +240,7 @@ IoResult TlsTransport::send(std::span<const iovec> slices) {
             const int success =
                 SSL_write_ex(ssl_.get(), static_cast<const std::byte*>(slice.iov_base) + taken,
                              slice.iov_len - taken, &size);
-            if (success != 1) result.status = status_of(success, bio);
+            if (success != 1) result.status = status_of(success);
             taken += size;
         }
         result.size += taken;
@@ -252,7 +251,7 @@ IoResult TlsTransport::send(std::span<const iovec> slices) {
 }
 
 // Task 5.2: what SSL_get_error says, as what epoll is to wait for.
-Status TlsTransport::status_of(int result, SocketBio& bio) {
+Status TlsTransport::status_of(int result) {
     switch (SSL_get_error(ssl_.get(), result)) {
         case SSL_ERROR_WANT_READ:
             return Status::want_read;
@@ -263,20 +262,19 @@ Status TlsTransport::status_of(int result, SocketBio& bio) {
         case SSL_ERROR_SYSCALL:
             return Status::gone;
         default:
-            on_failure(bio);
+            on_failure();
             return Status::broken;
     }
 }
 
 // OpenSSL has an alert ready for the peer, which shut_down() sends. A client that speaks HTTP would
 // not understand it.
-void TlsTransport::on_failure(SocketBio& bio) {
+void TlsTransport::on_failure() {
     broken_ = true;
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST) {
         const std::string answer =
             refusal(HttpError{400, "this port speaks TLS: https:// or wss://"});
-        std::ranges::copy(std::as_bytes(std::span{answer}), bio.records.begin());
-        bio.gathered = answer.size();
+        unsent_.append(std::as_bytes(std::span{answer}));
     }
     ERR_clear_error();
 }
@@ -287,8 +285,10 @@ bool TlsTransport::flush(SocketBio& bio) {
     const auto gathered = std::span{bio.records}.first(std::exchange(bio.gathered, 0));
     if (!unsent_.empty()) unsent_.consume(send_some(unsent_.front()));
     const std::size_t sent = unsent_.empty() ? send_some(gathered) : 0;
-    if (sent < gathered.size()) unsent_.append(gathered.subspan(sent));
-    if (gone_) unsent_.consume(unsent_.size());
+    if (gone_)
+        unsent_.consume(unsent_.size());
+    else if (sent < gathered.size())
+        unsent_.append(gathered.subspan(sent));
     return unsent_.empty();
 }
 
@@ -299,7 +299,7 @@ std::size_t TlsTransport::send_some(std::span<const std::byte> records) {
         const ssize_t size =
             ::send(socket_.get(), &records[sent], records.size() - sent, MSG_NOSIGNAL);
         if (size < 0) {
-            gone_ = !is_transient(errno);
+            if (!is_transient(errno)) gone_ = true;
             break;
         }
         sent += static_cast<std::size_t>(size);

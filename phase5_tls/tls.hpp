@@ -51,8 +51,8 @@ private:
     SocketBio& begin_turn();
     bool flush(SocketBio& bio);
     std::size_t send_some(std::span<const std::byte> records);
-    IoResult::Status status_of(int result, SocketBio& bio);
-    void on_failure(SocketBio& bio);
+    IoResult::Status status_of(int result);
+    void on_failure();
 
     UniqueFd socket_;
     bool broken_ = false;
