@@ -38,9 +38,12 @@ void Message::append(std::span<const std::byte> piece) {
     const std::size_t size = payload_.size() + piece.size();
     if (size > payload_.capacity()) {
         // Room for what was announced, but for no more than 16 times what has come: a header alone
-        // must not be worth a megabyte. Else twice as much as before, or many small fragments would
-        // be copied over and over.
-        const std::size_t announced = std::min(announced_, 16 * size);
+        // must not be worth a megabyte. If that is not all of it, then for a 16th, so that little
+        // has to be copied when there is room for all. Else twice as much as before, or many small
+        // fragments would be copied over and over.
+        const std::size_t most = 16 * size;
+        const std::size_t announced =
+            announced_ <= most ? announced_ : std::min(most, announced_ / 16);
         const std::size_t doubled = std::min(max_size_, 2 * payload_.capacity());
         payload_.reserve(std::max(announced, doubled));
     }

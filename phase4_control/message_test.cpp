@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "close.hpp"
@@ -202,5 +203,9 @@ TEST_CASE("memory grows in few steps, or many small pieces would be copied over 
         }
         CHECK(capacities.size() <= 12);
         CHECK(*capacities.rbegin() <= size);
+        // Of a frame, little has come before there is room for all.
+        if (!fragmented)
+            CHECK(std::ranges::all_of(capacities,
+                                      [](auto room) { return room == size || room <= size / 16; }));
     }
 }
