@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 #include "common/error.hpp"
@@ -43,6 +44,20 @@ UniqueFd connect_to(const Url& url) {
     check(fcntl(fd.get(), F_SETFL, O_NONBLOCK), "fcntl");
     return fd;
 }
+
+/// Holds back a segment that is not full until the end of its life (tcp(7)).
+class Cork {
+public:
+    explicit Cork(int fd) : fd_{fd} { set(1); }
+    ~Cork() { set(0); }
+    Cork(const Cork&) = delete;
+    Cork& operator=(const Cork&) = delete;
+
+private:
+    void set(int on) const { setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof on); }
+
+    int fd_;
+};
 
 int clipped(std::size_t size) {
     return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
@@ -126,9 +141,24 @@ std::size_t Stream::read(std::span<std::byte> room) {
 }
 
 std::size_t Stream::write(std::span<const std::byte> bytes) {
-    if (ssl_)
-        return tls_result(SSL_write(ssl_.get(), bytes.data(), clipped(bytes.size())), "SSL_write");
+    if (ssl_) return write_records(bytes);
     const ssize_t size = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (size < 0 && is_transient(errno)) return 0;
     return static_cast<std::size_t>(check(size, "send"));
+}
+
+// All records leave together, as the same bytes do without TLS; else the first of them would wake
+// the server, which would read them one by one.
+std::size_t Stream::write_records(std::span<const std::byte> bytes) {
+    std::optional<Cork> cork;
+    if (bytes.size() > SSL3_RT_MAX_PLAIN_LENGTH) cork.emplace(fd_.get());
+    std::size_t total = 0;
+    while (total < bytes.size()) {
+        const auto rest = bytes.subspan(total);
+        const int result = SSL_write(ssl_.get(), rest.data(), clipped(rest.size()));
+        const std::size_t size = tls_result(result, "SSL_write");
+        if (size == 0) break;
+        total += size;
+    }
+    return total;
 }

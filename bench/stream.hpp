@@ -46,6 +46,7 @@ public:
     bool holds_bytes() const { return ssl_ && SSL_has_pending(ssl_.get()) == 1; }
 
 private:
+    std::size_t write_records(std::span<const std::byte> bytes);
     std::size_t tls_result(int result, const char* call);
 
     UniqueFd fd_;
