@@ -50,7 +50,7 @@ std::string normalized(std::string_view origin) {
     std::string text;
     for (const char c : origin) text += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     const std::string_view port = text.starts_with("http://") ? ":80" : ":443";
-    if (text.ends_with(port)) text.resize(text.size() - port.size());
+    if (text.ends_with(port)) text.erase(text.size() - port.size());
     return text;
 }
 

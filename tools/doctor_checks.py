@@ -57,14 +57,14 @@ def _at_least(version: str | None, least: int) -> bool:
 
 def _compilers() -> Check:
     gcc, clang = _version("g++", "-dumpfullversion"), _version("clang++")
-    good = [f"g++ {gcc}"] if _at_least(gcc, 12) else []
+    good = [f"g++ {gcc}"] if _at_least(gcc, 11) else []
     good += [f"clang++ {clang}"] if _at_least(clang, 14) else []
     old = ", ".join(
         f"{n} {v} is too old" for n, v in (("g++", gcc), ("clang++", clang)) if v and not good
     )
     return Check(
         "a C++20 compiler",
-        "g++ 12 or clang++ 14, or later",
+        "g++ 11 or clang++ 14, or later",
         ", ".join(good) or None,
         package="g++",
         how=old,
