@@ -117,6 +117,7 @@ struct SocketBio {
             count = recv(transport.socket_.get(), buffer, static_cast<std::size_t>(size), 0);
         if (transport.drained_ || (count < 0 && is_transient(errno))) BIO_set_retry_read(bio);
         transport.at_end_ = count == 0;
+        if (count > 0 && transport.first_byte_ == '\0') transport.first_byte_ = *buffer;
         // Less than there was room for is all there was: epoll tells of what comes later.
         transport.drained_ = count > 0 && count < size;
         return static_cast<int>(count);
@@ -268,10 +269,10 @@ Status TlsTransport::status_of(int result) {
 }
 
 // OpenSSL has an alert ready for the peer, which shut_down() sends. A client that speaks HTTP would
-// not understand it.
+// not understand it, and gets none: its first byte is a letter, which no TLS record begins with.
 void TlsTransport::on_failure() {
     broken_ = true;
-    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST) {
+    if (first_byte_ >= 'A' && first_byte_ <= 'Z') {
         const std::string answer =
             refusal(HttpError{400, "this port speaks TLS: https:// or wss://"});
         unsent_.append(std::as_bytes(std::span{answer}));

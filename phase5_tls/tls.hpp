@@ -55,6 +55,7 @@ private:
     void on_failure();
 
     UniqueFd socket_;
+    char first_byte_ = '\0';  // of the peer's
     bool broken_ = false;
     bool discarding_ = false;  // what comes is of no interest any more
     bool drained_ = false;     // this turn has read all that the socket had

@@ -444,16 +444,19 @@ TEST_CASE("a peer that is gone is told from one that has ended") {
     CHECK(sending.send("hello").status == Status::gone);  // and no SIGPIPE
 }
 
-TEST_CASE("a client that speaks HTTP is told so, in HTTP") {
-    Link link;
-    push(link.pair.peer.get(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    CHECK(link.receive().status == Status::broken);
-    CHECK(!link.transport.ready());
-    CHECK(link.transport.shut_down());
-    const std::string answer = pull_text(link.pair.peer.get());
-    CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));
-    CHECK(answer.ends_with("\r\n\r\nthis port speaks TLS: https:// or wss://\n"));
-    CHECK(at_end(link.pair.peer.get()));
+TEST_CASE("a client that speaks HTTP is told so, in HTTP, whatever its method") {
+    for (const std::string method : {"GET", "OPTIONS", "CONNECT", "PRI"}) {
+        CAPTURE(method);
+        Link link;
+        push(link.pair.peer.get(), method + " / HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK(link.receive().status == Status::broken);
+        CHECK(!link.transport.ready());
+        CHECK(link.transport.shut_down());
+        const std::string answer = pull_text(link.pair.peer.get());
+        CHECK(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"));
+        CHECK(answer.ends_with("\r\n\r\nthis port speaks TLS: https:// or wss://\n"));
+        CHECK(at_end(link.pair.peer.get()));
+    }
 }
 
 TEST_CASE("what is not TLS breaks the transport, and gets an alert (RFC 8446 §6)") {
