@@ -157,7 +157,8 @@ format:
 
 lint:
 	clang-format --dry-run --Werror $(FORMATTED)
-	clang-tidy --quiet $(filter-out bench/peers/%,$(filter %.cpp,$(FORMATTED))) -- -std=c++20 -I.
+	@printf '%s\n' $(filter-out bench/peers/%,$(filter %.cpp,$(FORMATTED))) | \
+	    xargs -P $(CORES) -I FILE clang-tidy --quiet FILE -- -std=c++20 -I.
 
 help:
 	@echo 'make phase3 && ./phase3     build and run a phase'

@@ -155,7 +155,7 @@ Result Generator::memory() {
     const Clients idle = open_idle(settings_.idle);
     const std::uint64_t after = resident_memory(settings_.server_pid);
     Result result;
-    result.rss_per_connection =
-        (static_cast<double>(after) - static_cast<double>(before)) / settings_.idle;
+    result.rss_per_connection = (static_cast<double>(after) - static_cast<double>(before)) /
+                                static_cast<double>(settings_.idle);
     return result;
 }

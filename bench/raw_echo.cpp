@@ -82,7 +82,7 @@ private:
             set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY);
             auto connection = std::make_unique<Connection>(Connection{std::move(fd), {}});
             watch(EPOLL_CTL_ADD, connection->fd.get(), EPOLLIN, connection.get());
-            connection.release();  // its events find it, until its end deletes it
+            static_cast<void>(connection.release());  // its events find it; its end deletes it
         }
     }
 

@@ -16,7 +16,7 @@ TEST_CASE("a descriptor is closed once, by its last owner") {
     {
         UniqueFd first{raw};
         UniqueFd second{std::move(first)};
-        CHECK(!first);
+        CHECK(!first);  // NOLINT(bugprone-use-after-move)
         CHECK(second.get() == raw);
         first = std::move(second);
         CHECK(first.get() == raw);

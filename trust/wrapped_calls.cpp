@@ -14,6 +14,7 @@
 
 #include "fault.hpp"
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
 #define WRAP(type, name, whom, parameters, arguments, ...)                  \
     static const int call_##name =                                          \
         declare_call({#name, "system calls that fail", whom, __VA_ARGS__}); \
@@ -134,3 +135,4 @@ extern "C" int __wrap_listen(int fd, int backlog) {
     errno = error;
     return -1;
 }
+// NOLINTEND(bugprone-reserved-identifier)

@@ -11,6 +11,7 @@
 
 #include "fault.hpp"
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names
 #define WRAP(type, name, whom, parameters, arguments, failed)              \
     static const int call_##name =                                         \
         declare_call({#name, "OpenSSL calls that fail", whom, {failure}}); \
@@ -99,3 +100,4 @@ extern "C" EVP_PKEY* __wrap_EVP_PKEY_Q_keygen(OSSL_LIB_CTX* library, const char*
     if (strike(call_keygen) != 0) return nullptr;
     return __real_EVP_PKEY_Q_keygen(library, properties, type, curve);
 }
+// NOLINTEND(bugprone-reserved-identifier)
