@@ -115,8 +115,11 @@ def fill(
     data: bytes,
     between: Callable[[], object] | None = None,
     most: int = 64 << 20,
+    piece: int = 65536,
 ) -> int:
     """Send `data` over and over without reading until the server, asleep, takes no more; how much went.
+
+    It goes in pieces of so many bytes, with a call of `between` before each.
 
     Quicker to say so than send_until_stuck, so that a deadline may run meanwhile.
     """
@@ -127,7 +130,7 @@ def fill(
         if between:
             between()
         at = sent % len(data)
-        count = client.try_stuck_send(data[at : at + 65536])
+        count = client.try_stuck_send(data[at : at + piece])
         sent += count
         if count:
             stuck = Deadline(1)  # a server that spins is never asleep
