@@ -1286,7 +1286,7 @@ def test_a_truncated_record(run: Run, dial, start):
 
 @task("5.2")
 @tls_port
-@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PRI"])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "OPTIONS", "PRI"])
 def test_http_on_the_tls_port(run: Run, dial, start, method: str):
     """Plain HTTP on the TLS port is told so in plain HTTP: 400, and the end."""
     server = start()
