@@ -98,7 +98,7 @@ Context make_context() {
 /// The BIO between OpenSSL and the sockets (BIO_meth_new(3)): its reads go straight through; its
 /// writes gather whole records, so that several of them leave in one send. A call that cannot go on
 /// says "retry", which SSL_get_error turns into WANT_READ or WANT_WRITE. There is one for all
-/// connections of a context, for the one whose turn it is.
+/// connections, whatever certificate they began with, for the one whose turn it is.
 struct SocketBio {
     alignas(4096) std::array<std::byte, max_gathered + max_record> records;
     std::size_t gathered = 0;  // of them
@@ -146,6 +146,12 @@ struct SocketBio {
         return 1;
     }
 
+    static BIO* shared() {
+        static const std::unique_ptr<BIO, Free<BIO_free_all>> one{make()};
+        BIO_up_ref(one.get());
+        return one.get();
+    }
+
     static BIO* make() {
         static BIO_METHOD* const method = make_method();
         auto self = std::make_unique<SocketBio>();
@@ -167,7 +173,7 @@ struct SocketBio {
     }
 };
 
-TlsContext::TlsContext() : context_{make_context()}, bio_{SocketBio::make()} {
+TlsContext::TlsContext() : context_{make_context()}, bio_{SocketBio::shared()} {
     const Certificate certificate = make_self_signed_certificate();
     if (SSL_CTX_use_certificate(get(), certificate.x509.get()) != 1 ||
         SSL_CTX_use_PrivateKey(get(), certificate.key.get()) != 1)
@@ -175,7 +181,7 @@ TlsContext::TlsContext() : context_{make_context()}, bio_{SocketBio::make()} {
 }
 
 TlsContext::TlsContext(const std::string& certificate_file, const std::string& key_file)
-    : context_{make_context()}, bio_{SocketBio::make()} {
+    : context_{make_context()}, bio_{SocketBio::shared()} {
     if (SSL_CTX_use_certificate_chain_file(get(), certificate_file.c_str()) != 1)
         throw std::runtime_error{openssl_error("cannot use the certificate " + certificate_file)};
     if (SSL_CTX_use_PrivateKey_file(get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||

@@ -71,8 +71,7 @@ def reloads(trial: Trial) -> None:
         client.goodbye()
         client.close()
         trial.count += 1
-    # Contexts come and go beside clients: the heap settles within half a MiB, however often.
-    trial.bound_memory(server, before, MIB, f"{rounds - rounds // 5} reloads")
+    trial.bound_memory(server, before, MIB // 4, f"{rounds - rounds // 5} reloads")
     for load in loads:
         check(load.running(), "the load to go on", "it ended", server=server)
         load.close()
