@@ -7,6 +7,17 @@
 
 #include "common/error.hpp"
 
+namespace {
+
+sockaddr_storage bound_address(int fd) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
+    return address;
+}
+
+}  // namespace
+
 std::string to_string(const sockaddr_storage& address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address.ss_family == AF_INET6) {
@@ -20,8 +31,12 @@ std::string to_string(const sockaddr_storage& address) {
 }
 
 std::string local_address(int fd) {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    check(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
-    return to_string(address);
+    return to_string(bound_address(fd));
+}
+
+std::uint16_t local_port(int fd) {
+    const sockaddr_storage address = bound_address(fd);
+    return ntohs(address.ss_family == AF_INET6
+                     ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
+                     : reinterpret_cast<const sockaddr_in&>(address).sin_port);
 }

@@ -1,11 +1,15 @@
 #include "listener.hpp"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <stdexcept>
 
+#include "common/address.hpp"
 #include "common/error.hpp"
 
 namespace {
@@ -37,13 +41,50 @@ UniqueFd bind_and_listen(const addrinfo& address) {
     return listener;
 }
 
+void set_port(sockaddr* address, std::uint16_t port) {
+    if (address->sa_family == AF_INET6)
+        reinterpret_cast<sockaddr_in6*>(address)->sin6_port = htons(port);
+    else
+        reinterpret_cast<sockaddr_in*>(address)->sin_port = htons(port);
+}
+
+/// /etc/hosts may list an address twice.
+bool is_bound(const std::vector<UniqueFd>& listeners, const addrinfo& address) {
+    sockaddr_storage wanted{};
+    std::memcpy(&wanted, address.ai_addr, address.ai_addrlen);
+    return std::ranges::any_of(listeners, [&](const UniqueFd& listener) {
+        return local_address(listener.get()) == to_string(wanted);
+    });
+}
+
+/// An address of a kind that this machine does not have: "localhost" is ::1 too, without IPv6.
+bool is_missing(const std::error_code& error) {
+    return error.value() == EADDRNOTAVAIL || error.value() == EAFNOSUPPORT;
+}
+
+std::vector<UniqueFd> listen_on_all(const addrinfo* address, std::uint16_t port) {
+    std::vector<UniqueFd> listeners;
+    for (; address; address = address->ai_next) {
+        set_port(address->ai_addr, port);
+        if (is_bound(listeners, *address)) continue;
+        try {
+            listeners.push_back(bind_and_listen(*address));
+            if (port == 0) port = local_port(listeners[0].get());  // the same for the others
+        } catch (const std::system_error& error) {
+            const bool is_only = listeners.empty() && !address->ai_next;
+            if (is_only || !is_missing(error.code())) throw;
+        }
+    }
+    return listeners;
+}
+
 }  // namespace
 
-UniqueFd open_listener(const std::string& host, std::uint16_t port) {
+std::vector<UniqueFd> open_listeners(const std::string& host, std::uint16_t port) {
     const bool ip6 = host.find(':') != std::string::npos;
     const std::string place = (ip6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
     try {
-        return bind_and_listen(*resolve(host, port));
+        return listen_on_all(resolve(host, port).get(), port);
     } catch (const std::system_error& error) {
         throw std::runtime_error{"cannot listen on " + place + ": " + error.code().message()};
     } catch (const std::runtime_error& error) {

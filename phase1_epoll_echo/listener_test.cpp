@@ -5,16 +5,22 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "common/address.hpp"
 #include "common/error.hpp"
 
 namespace {
 
+UniqueFd open_listener(const std::string& host, std::uint16_t port) {
+    return std::move(open_listeners(host, port)[0]);
+}
+
 std::uint16_t port_of(const UniqueFd& listener) {
-    const std::string address = local_address(listener.get());
-    return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+    return local_port(listener.get());
 }
 
 std::string complaint(const std::string& host, std::uint16_t port) {
@@ -56,6 +62,20 @@ TEST_CASE("accept never waits, and no program that is started inherits the socke
 TEST_CASE("IPv6 and names are addresses too") {
     CHECK(local_address(open_listener("::1", 0).get()).starts_with("[::1]:"));
     CHECK(port_of(open_listener("localhost", 0)) != 0);
+}
+
+TEST_CASE("a name that is several addresses is listened on at all of them, on one port") {
+    const auto listeners = open_listeners("localhost", 0);
+    REQUIRE(!listeners.empty());
+    std::vector<std::string> addresses;
+    for (const UniqueFd& listener : listeners) {
+        CHECK(port_of(listener) == port_of(listeners[0]));
+        addresses.push_back(local_address(listener.get()));
+    }
+    std::ranges::sort(addresses);
+    CHECK(std::ranges::adjacent_find(addresses) == addresses.end());
+    CHECK(std::ranges::any_of(
+        addresses, [](const std::string& address) { return address.starts_with("127.0.0.1:"); }));
 }
 
 TEST_CASE("a port that is taken is told with its address") {

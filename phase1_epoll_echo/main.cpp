@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
         if (!options.parse(argc, argv)) return;
 
         Server server{config};
-        std::cout << "listening on tcp://" << server.address() << std::endl;
+        for (const std::string& address : server.addresses())
+            std::cout << "listening on tcp://" << address << std::endl;
         server.run();
     });
 }

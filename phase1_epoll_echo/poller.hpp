@@ -30,5 +30,5 @@ private:
 
     UniqueFd epoll_;
     std::vector<std::uint32_t> armed_;  // what each descriptor is armed for, by its number
-    std::array<epoll_event, 256> ready_{};
+    std::array<epoll_event, 1024> ready_{};
 };

@@ -1,31 +1,21 @@
 #include "server.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <csignal>
 #include <iostream>
 
 #include "common/address.hpp"
-#include "common/error.hpp"
-#include "listener.hpp"
 
 Server::Server(Config config)
     : config_{std::move(config)},
       signals_{SIGINT, SIGTERM},
-      listener_{open_listener(config_.host, config_.port)} {
+      acceptor_{poller_, config_.host, config_.port} {
     poller_.watch(signals_.fd(), EPOLLIN);
-    poller_.watch(listener_.get(), EPOLLIN);
-}
-
-std::string Server::address() const {
-    return local_address(listener_.get());
 }
 
 void Server::run() {
     while (!stopping_) {
         const auto events = poller_.wait(timeout_ms());
-        if (accept_paused_ && Clock::now() >= resume_at_) resume_accepting();
+        acceptor_.resume_when_due(Clock::now());
         for (const epoll_event& event : events) dispatch(event);
         erase_ended();
     }
@@ -35,8 +25,8 @@ void Server::dispatch(const epoll_event& event) {
     const int fd = event.data.fd;
     if (fd == signals_.fd())
         on_signal();
-    else if (fd == listener_.get())
-        accept_clients();
+    else if (acceptor_.owns(fd))
+        accept_clients(fd);
     else
         serve(fd, event.events);
 }
@@ -44,38 +34,13 @@ void Server::dispatch(const epoll_event& event) {
 // Task 1.2: no new clients from here on, and the loop ends.
 void Server::on_signal() {
     while (signals_.next() != 0) stopping_ = true;
-    listener_.reset();
+    acceptor_.close();
 }
 
-// Task 1.1: accept until there is nobody left; each socket non-blocking and without Nagle's delay.
-void Server::accept_clients() {
-    while (listener_ && !accept_paused_) {
-        sockaddr_storage peer{};
-        socklen_t size = sizeof peer;
-        UniqueFd socket{accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size,
-                                SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        if (!socket) {
-            if (errno == EAGAIN) return;
-            on_accept_error(errno);
-            continue;
-        }
-        const int on = 1;
-        setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+void Server::accept_clients(int listener) {
+    acceptor_.accept_clients(listener, [&](UniqueFd socket, const sockaddr_storage& peer) {
         add_client(std::move(socket), peer);
-    }
-}
-
-// Task 1.3: out of descriptors or memory, the listener stays readable while nothing can be done
-// about it. Look away until a client has gone or a second is over, or the loop would spin.
-void Server::on_accept_error(int error) {
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-        accept_paused_ = true;
-        resume_at_ = Clock::now() + std::chrono::seconds{1};
-        poller_.watch(listener_.get(), 0);
-    } else if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
-        errno = error;
-        throw_errno("accept4");  // ours to mend; every other error is that one client's (accept(2))
-    }
+    });
 }
 
 void Server::add_client(UniqueFd socket, const sockaddr_storage& peer) {
@@ -115,18 +80,12 @@ void Server::erase_ended() {
         poller_.forget(fd);
         clients_.erase(entry);
     }
-    if (!ended_.empty()) resume_accepting();
+    if (!ended_.empty()) acceptor_.resume();
     ended_.clear();
 }
 
-void Server::resume_accepting() {
-    if (!accept_paused_ || !listener_) return;
-    accept_paused_ = false;
-    poller_.watch(listener_.get(), EPOLLIN);
-}
-
 int Server::timeout_ms() const {
-    return accept_paused_ ? 1000 : -1;
+    return acceptor_.is_paused() ? 1000 : -1;
 }
 
 void Server::log_start(const Client& client) const {

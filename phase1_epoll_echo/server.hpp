@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "acceptor.hpp"
 #include "connection.hpp"
 #include "poller.hpp"
 #include "signals.hpp"
@@ -25,7 +26,7 @@ public:
     explicit Server(Config config);
 
     /// Where it listens: "127.0.0.1:8080".
-    std::string address() const;
+    std::vector<std::string> addresses() const { return acceptor_.addresses(); }
 
     /// Serves until SIGINT or SIGTERM. Throws std::system_error when the loop itself fails.
     void run();
@@ -41,13 +42,11 @@ private:
 
     void dispatch(const epoll_event& event);
     void on_signal();
-    void accept_clients();
-    void on_accept_error(int error);
+    void accept_clients(int listener);
     void add_client(UniqueFd socket, const sockaddr_storage& peer);
     void serve(int fd, std::uint32_t events);
     void settle(int fd, const Connection& connection);
     void erase_ended();
-    void resume_accepting();
     int timeout_ms() const;
     void log_start(const Client& client) const;
     void log_end(const Client& client) const;
@@ -55,10 +54,8 @@ private:
     Config config_;
     Signals signals_;
     Poller poller_;
-    UniqueFd listener_;
+    Acceptor acceptor_;
     std::unordered_map<int, Client> clients_;  // by descriptor
     std::vector<int> ended_;                   // erased after the batch of events
-    bool accept_paused_ = false;
-    Clock::time_point resume_at_;
     bool stopping_ = false;
 };

@@ -1,33 +1,24 @@
 #include "server.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <csignal>
 #include <iostream>
 
 #include "common/address.hpp"
-#include "common/error.hpp"
-#include "listener.hpp"
 
 Server::Server(Config config)
     : config_{std::move(config)},
       signals_{SIGINT, SIGTERM},
-      listener_{open_listener(config_.host, config_.port)},
+      acceptor_{poller_, config_.host, config_.port},
       receive_buffer_(receive_buffer_size) {
     poller_.watch(signals_.fd(), EPOLLIN);
-    poller_.watch(listener_.get(), EPOLLIN);
-}
-
-std::string Server::address() const {
-    return local_address(listener_.get());
 }
 
 void Server::run() {
     while (!finished()) {
         const auto events = poller_.wait(timeout_ms());
-        if (accept_paused_ && Clock::now() >= resume_at_) resume_accepting();
+        acceptor_.resume_when_due(Clock::now());
+        share_receive_buffer(events.size());
         for (const epoll_event& event : events) dispatch(event);
         erase_ended();
     }
@@ -37,8 +28,8 @@ void Server::dispatch(const epoll_event& event) {
     const int fd = event.data.fd;
     if (fd == signals_.fd())
         on_signal();
-    else if (fd == listener_.get())
-        accept_clients();
+    else if (acceptor_.owns(fd))
+        accept_clients(fd);
     else
         serve(fd, event.events);
 }
@@ -48,7 +39,7 @@ void Server::on_signal() {
     const bool first = signals_seen_ == 0;
     while (signals_.next() != 0) ++signals_seen_;
     if (!first) return;
-    listener_.reset();
+    acceptor_.close();
     close_clients();
 }
 
@@ -67,35 +58,10 @@ bool Server::finished() const {
     return clients_.empty() || signals_seen_ > 1 || Clock::now() >= deadline_;
 }
 
-// Task 1.1: accept until there is nobody left; each socket non-blocking and without Nagle's delay.
-void Server::accept_clients() {
-    while (listener_ && !accept_paused_) {
-        sockaddr_storage peer{};
-        socklen_t size = sizeof peer;
-        UniqueFd socket{accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size,
-                                SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        if (!socket) {
-            if (errno == EAGAIN) return;
-            on_accept_error(errno);
-            continue;
-        }
-        const int on = 1;
-        setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+void Server::accept_clients(int listener) {
+    acceptor_.accept_clients(listener, [&](UniqueFd socket, const sockaddr_storage& peer) {
         add_client(std::move(socket), peer);
-    }
-}
-
-// Task 1.3: out of descriptors or memory, the listener stays readable while nothing can be done
-// about it. Look away until a client has gone or a second is over, or the loop would spin.
-void Server::on_accept_error(int error) {
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-        accept_paused_ = true;
-        resume_at_ = Clock::now() + std::chrono::seconds{1};
-        poller_.watch(listener_.get(), 0);
-    } else if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
-        errno = error;
-        throw_errno("accept4");  // ours to mend; every other error is that one client's (accept(2))
-    }
+    });
 }
 
 void Server::add_client(UniqueFd socket, const sockaddr_storage& peer) {
@@ -116,9 +82,17 @@ void Server::serve(int fd, std::uint32_t events) {
     if (events & EPOLLOUT) connection.on_writable();
     if (events & EPOLLIN) {
         output_.clear();
-        connection.on_readable(receive_buffer_, output_);
+        connection.on_readable(share_, output_);
     }
     settle(fd, connection);
+}
+
+// The more clients are ready, the less each may read in its turn: all of them have had theirs soon.
+void Server::share_receive_buffer(std::size_t ready) {
+    constexpr std::size_t all = 4 << 20;  // bytes: some milliseconds of work
+    constexpr std::size_t least = 4096;
+    const std::size_t each = all / std::max<std::size_t>(ready, 1);
+    share_ = std::span{receive_buffer_}.first(std::clamp(each, least, receive_buffer_.size()));
 }
 
 // After each thing that happened to a connection: is it over, and if not, what does it wait for?
@@ -139,14 +113,8 @@ void Server::erase_ended() {
         poller_.forget(fd);
         clients_.erase(entry);
     }
-    if (!ended_.empty()) resume_accepting();
+    if (!ended_.empty()) acceptor_.resume();
     ended_.clear();
-}
-
-void Server::resume_accepting() {
-    if (!accept_paused_ || !listener_) return;
-    accept_paused_ = false;
-    poller_.watch(listener_.get(), EPOLLIN);
 }
 
 int Server::timeout_ms() const {
@@ -154,7 +122,7 @@ int Server::timeout_ms() const {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
         return std::max(static_cast<int>(left.count()), 0);
     }
-    return accept_paused_ ? 1000 : -1;
+    return acceptor_.is_paused() ? 1000 : -1;
 }
 
 void Server::log_start(const Client& client) const {

@@ -5,10 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "acceptor.hpp"
 #include "connection.hpp"
 #include "poller.hpp"
 #include "signals.hpp"
@@ -27,7 +29,7 @@ public:
     explicit Server(Config config);
 
     /// Where it listens: "127.0.0.1:8080".
-    std::string address() const;
+    std::vector<std::string> addresses() const { return acceptor_.addresses(); }
 
     /// Serves until SIGINT or SIGTERM; then closes the connections, and waits for them for at most
     /// two seconds or until a second signal. Throws std::system_error when the loop itself fails.
@@ -45,13 +47,12 @@ private:
     void dispatch(const epoll_event& event);
     void on_signal();
     void close_clients();
-    void accept_clients();
-    void on_accept_error(int error);
+    void accept_clients(int listener);
     void add_client(UniqueFd socket, const sockaddr_storage& peer);
+    void share_receive_buffer(std::size_t ready);
     void serve(int fd, std::uint32_t events);
     void settle(int fd, const Connection& connection);
     void erase_ended();
-    void resume_accepting();
     bool finished() const;
     int timeout_ms() const;
     void log_start(const Client& client) const;
@@ -64,13 +65,12 @@ private:
     Config config_;
     Signals signals_;
     Poller poller_;
-    UniqueFd listener_;
+    Acceptor acceptor_;
     std::unordered_map<int, Client> clients_;  // by descriptor
     std::vector<int> ended_;                   // erased after the batch of events
     std::vector<std::byte> receive_buffer_;
-    Output output_;  // of the client whose turn it is
-    bool accept_paused_ = false;
-    Clock::time_point resume_at_;
+    std::span<std::byte> share_;  // of it: what each client may fill in this turn
+    Output output_;               // of the client whose turn it is
     int signals_seen_ = 0;
     Clock::time_point deadline_;  // of the shutdown
 };

@@ -61,9 +61,12 @@ int main(int argc, char** argv) {
         if (!parse(argc, argv, config)) return;
         keep_memory(config.limits.max_message);
         Server server{config};
-        std::cout << "certificate SHA-256 fingerprint " << server.fingerprint() << "\n"
-                  << "listening on ws://" << server.address() << "\n"
-                  << "listening on wss://" << server.tls_address() << std::endl;
+        std::cout << "certificate SHA-256 fingerprint " << server.fingerprint() << "\n";
+        for (const std::string& address : server.addresses())
+            std::cout << "listening on ws://" << address << "\n";
+        for (const std::string& address : server.tls_addresses())
+            std::cout << "listening on wss://" << address << "\n";
+        std::cout.flush();
         server.run();
     });
 }

@@ -1,14 +1,8 @@
 #include "server.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <algorithm>
 #include <csignal>
 #include <iostream>
-
-#include "common/error.hpp"
-#include "listener.hpp"
 
 namespace {
 
@@ -23,11 +17,10 @@ Server::Server(Config config)
     : config_{std::move(config)},
       signals_{SIGINT, SIGTERM, SIGHUP},
       tls_{load_certificate(config_)},
-      plain_listener_{open_listener(config_.host, config_.port)},
-      tls_listener_{open_listener(config_.host, config_.tls_port)} {
+      plain_acceptor_{poller_, config_.host, config_.port},
+      tls_acceptor_{poller_, config_.host, config_.tls_port} {
     poller_.watch(signals_.fd(), EPOLLIN);
     poller_.watch(timer_.fd(), EPOLLIN);
-    watch_listeners(EPOLLIN);
 }
 
 void Server::run() {
@@ -35,7 +28,10 @@ void Server::run() {
         timer_.arm();
         const auto events = poller_.wait(timeout_ms());
         now_ = Clock::now();
-        if (accept_paused_ && now_ >= resume_at_) resume_accepting();
+        if (!is_full()) {
+            plain_acceptor_.resume_when_due(now_);
+            tls_acceptor_.resume_when_due(now_);
+        }
         for (const epoll_event& event : events) dispatch(event);
         serve_held_back();
         erase_ended();
@@ -48,10 +44,10 @@ void Server::dispatch(const epoll_event& event) {
         on_signal();
     else if (fd == timer_.fd())
         on_timer();
-    else if (fd == plain_listener_.get())
-        accept_clients(plain_listener_);
-    else if (fd == tls_listener_.get())
-        accept_clients(tls_listener_);
+    else if (plain_acceptor_.owns(fd))
+        accept_clients(plain_acceptor_, fd);
+    else if (tls_acceptor_.owns(fd))
+        accept_clients(tls_acceptor_, fd);
     else
         serve(fd, event.events);
 }
@@ -68,8 +64,8 @@ void Server::on_signal() {
 // No new clients from here on; those that are here are told with 1001 that the server is going away
 // (RFC 6455 §7.4.1), and each is given the time to answer.
 void Server::close_clients() {
-    plain_listener_.reset();
-    tls_listener_.reset();
+    plain_acceptor_.close();
+    tls_acceptor_.close();
     deadline_ = Clock::now() + std::chrono::seconds{2};
     for (int fd = 0; fd < static_cast<int>(clients_.size()); ++fd)
         take_turn(fd, [&](Connection& connection) {
@@ -101,33 +97,12 @@ void Server::on_timer() {
         take_turn(*fd, [&](Connection& connection) { connection.on_deadline(now_, output_); });
 }
 
-void Server::accept_clients(UniqueFd& listener) {
-    while (listener && !accept_paused_) {
-        sockaddr_storage peer{};
-        socklen_t size = sizeof peer;
-        UniqueFd socket{accept4(listener.get(), reinterpret_cast<sockaddr*>(&peer), &size,
-                                SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        if (!socket) {
-            if (errno == EAGAIN) return;
-            on_accept_error(errno);
-            continue;
-        }
-        const int on = 1;
-        setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        add_client(std::move(socket), &listener == &tls_listener_, peer);
+void Server::accept_clients(Acceptor& acceptor, int listener) {
+    const bool tls = &acceptor == &tls_acceptor_;
+    acceptor.accept_clients(listener, [&](UniqueFd socket, const sockaddr_storage& peer) {
+        add_client(std::move(socket), tls, peer);
         if (is_full()) pause_accepting();
-    }
-}
-
-// Task 1.3: out of descriptors or memory, the listener stays readable while nothing can be done
-// about it. Look away until a client has gone or a second is over, or the loop would spin.
-void Server::on_accept_error(int error) {
-    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-        pause_accepting();
-    } else if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
-        errno = error;
-        throw_errno("accept4");  // ours to mend; every other error is that one client's (accept(2))
-    }
+    });
 }
 
 // What fails here fails for want of memory, or of room in epoll: it is this client's loss alone,
@@ -240,25 +215,19 @@ void Server::erase_ended() {
     ended_.clear();
 }
 
-void Server::watch_listeners(std::uint32_t events) {
-    poller_.watch(plain_listener_.get(), events);
-    poller_.watch(tls_listener_.get(), events);
-}
-
 bool Server::is_full() const {
     return config_.max_connections > 0 && client_count_ >= config_.max_connections;
 }
 
 void Server::pause_accepting() {
-    accept_paused_ = true;
-    resume_at_ = now_ + std::chrono::seconds{1};
-    watch_listeners(0);
+    plain_acceptor_.pause();
+    tls_acceptor_.pause();
 }
 
 void Server::resume_accepting() {
-    if (!accept_paused_ || !plain_listener_ || is_full()) return;
-    accept_paused_ = false;
-    watch_listeners(EPOLLIN);
+    if (is_full()) return;
+    plain_acceptor_.resume();
+    tls_acceptor_.resume();
 }
 
 int Server::timeout_ms() const {
@@ -267,7 +236,8 @@ int Server::timeout_ms() const {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
         return std::max(static_cast<int>(left.count()), 0);
     }
-    return accept_paused_ && !is_full() ? 1000 : -1;
+    const bool paused = plain_acceptor_.is_paused() || tls_acceptor_.is_paused();
+    return paused && !is_full() ? 1000 : -1;
 }
 
 void Server::log_start(const Client& client, bool tls) const {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "acceptor.hpp"
 #include "common/address.hpp"
 #include "connection.hpp"
 #include "poller.hpp"
@@ -33,8 +34,8 @@ public:
     explicit Server(Config config);
 
     /// Where it listens: "127.0.0.1:8080".
-    std::string address() const { return local_address(plain_listener_.get()); }
-    std::string tls_address() const { return local_address(tls_listener_.get()); }
+    std::vector<std::string> addresses() const { return plain_acceptor_.addresses(); }
+    std::vector<std::string> tls_addresses() const { return tls_acceptor_.addresses(); }
 
     /// The SHA-256 fingerprint of its certificate.
     std::string fingerprint() const { return tls_.fingerprint(); }
@@ -61,8 +62,7 @@ private:
     void close_clients();
     void reload_certificate();
     void on_timer();
-    void accept_clients(UniqueFd& listener);
-    void on_accept_error(int error);
+    void accept_clients(Acceptor& acceptor, int listener);
     void add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);
     std::unique_ptr<Client> make_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);
     void make_room(int fd);
@@ -73,7 +73,6 @@ private:
     void settle(int fd, Client& client);
     void end(int fd);
     void erase_ended();
-    void watch_listeners(std::uint32_t events);
     bool is_full() const;
     void pause_accepting();
     void resume_accepting();
@@ -93,8 +92,8 @@ private:
     Poller poller_;
     Timer timer_;
     TlsContext tls_;
-    UniqueFd plain_listener_;
-    UniqueFd tls_listener_;
+    Acceptor plain_acceptor_;
+    Acceptor tls_acceptor_;
     // By descriptor, which is the lowest number that was free (open(2)): a table has few gaps.
     std::vector<std::unique_ptr<Client>> clients_;
     std::size_t client_count_ = 0;
@@ -102,8 +101,6 @@ private:
     std::vector<int> held_back_;  // have more to read than one turn allows
     std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique<ReceiveBuffer>();
     Output output_;  // of the client whose turn it is
-    bool accept_paused_ = false;
-    TimePoint resume_at_;
     int signals_seen_ = 0;
     TimePoint deadline_;            // of the shutdown
     TimePoint now_ = Clock::now();  // when this batch of events was told

@@ -24,9 +24,6 @@ bool is_harmless(const Fault& fault) {
 
 bool may_end_the_server(const Fault& fault) {
     const Call& call = call_of(fault);
-    const int error = fault.error;
-    if (call.name == "accept4")
-        return error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP;
     return call.whom == For::loop && !is_harmless(fault);
 }
 

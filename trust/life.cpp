@@ -37,7 +37,7 @@ int serve(const Config& config, const Fault& fault, Record& record, int out) {
     const std::function<void()> body = [&] {
         Server server{config};
         server.fingerprint();
-        const Ports ports{port_of(server.address()), port_of(server.tls_address())};
+        const Ports ports{port_of(server.addresses()[0]), port_of(server.tls_addresses()[0])};
         record.before_clients = record.counts;
         record.listening = true;
         check(write(out, &ports, sizeof ports), "write");

@@ -275,7 +275,7 @@ def _await_listening(server: Server, schemes: list[str]) -> None:
         server.stdout += data.decode("utf-8", "replace")
         for line in server.stdout.splitlines():
             if found := LISTENING.match(line):
-                server.addresses[found[1]] = (found[2].strip("[]"), int(found[3]))
+                server.addresses.setdefault(found[1], (found[2].strip("[]"), int(found[3])))
         if not data:
             break
     if [*server.addresses] != schemes:

@@ -1,0 +1,1 @@
+../phase1_epoll_echo/acceptor.cpp
