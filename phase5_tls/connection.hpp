@@ -56,6 +56,9 @@ public:
     /// through the loop's output.
     void on_ready(std::uint32_t events, TimePoint now, std::span<std::byte> buffer, Output& output);
 
+    /// False while TLS shakes hands, or after it has failed.
+    bool is_secured() const { return transport_->ready(); }
+
     /// When on_deadline() is due; TimePoint::max(): never. Only later for what the peer sends.
     TimePoint deadline() const;
     void on_deadline(TimePoint now, Output& output);

@@ -45,21 +45,12 @@ bool parse(int argc, char** argv, Config& config) {
     return true;
 }
 
-/// Long messages come and go: without this, each takes its memory from the kernel and gives it
-/// back, and its pages are made anew. What a few of them need stays, 64 to 256 MiB (mallopt(3)).
-void keep_memory(std::size_t max_message) {
-    constexpr std::size_t mib = 1 << 20;
-    mallopt(M_MMAP_THRESHOLD, 32 * mib);
-    mallopt(M_TRIM_THRESHOLD, static_cast<int>(16 * std::clamp(max_message, 4 * mib, 16 * mib)));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     return run_program("phase5", [&] {
         Config config;
         if (!parse(argc, argv, config)) return;
-        keep_memory(config.limits.max_message);
         Server server{config};
         std::cout << "certificate SHA-256 fingerprint " << server.fingerprint() << "\n";
         for (const std::string& address : server.addresses())

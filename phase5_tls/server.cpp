@@ -1,10 +1,21 @@
 #include "server.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <csignal>
 #include <iostream>
 
+#include "common/error.hpp"
+
 namespace {
+
+/// How many descriptors this process may have (getrlimit(2)).
+std::size_t max_descriptors() {
+    rlimit limit{};
+    check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+    return limit.rlim_cur;
+}
 
 TlsContext load_certificate(const Config& config) {
     if (config.certificate_file.empty()) return TlsContext{};
@@ -15,6 +26,9 @@ TlsContext load_certificate(const Config& config) {
 
 Server::Server(Config config)
     : config_{std::move(config)},
+      heap_{config_.limits.max_message},
+      max_handshakes_{std::max<std::size_t>(
+          (config_.max_connections > 0 ? config_.max_connections : max_descriptors()) / 2, 1)},
       signals_{SIGINT, SIGTERM, SIGHUP},
       tls_{load_certificate(config_)},
       plain_acceptor_{poller_, config_.host, config_.port},
@@ -23,28 +37,43 @@ Server::Server(Config config)
     poller_.watch(timer_.fd(), EPOLLIN);
 }
 
+// A round: signals first, so that they are heard under any load; deadlines last, when what has come
+// in time was read. Each step is bounded, so that a round is short, whatever the clients do.
 void Server::run() {
     while (!finished()) {
         timer_.arm();
         const auto events = poller_.wait(timeout_ms());
         now_ = Clock::now();
-        if (!is_full()) {
-            plain_acceptor_.resume_when_due(now_);
-            tls_acceptor_.resume_when_due(now_);
-        }
+        const auto is_ready = [&](int fd) {
+            return std::ranges::any_of(events, [&](auto& event) { return event.data.fd == fd; });
+        };
+        begin_round(events.size() + held_back_.size());
+        if (is_ready(signals_.fd())) on_signal();
         for (const epoll_event& event : events) dispatch(event);
         serve_held_back();
+        if (is_ready(timer_.fd())) on_timer();
         erase_ended();
+        heap_.tidy(now_);
     }
+}
+
+// The more clients are ready, the less each may read in its turn: all of them have had theirs soon.
+void Server::begin_round(std::size_t ready) {
+    constexpr std::size_t all = 4 << 20;  // bytes: some milliseconds of work
+    constexpr std::size_t least = 4096;
+    const std::size_t each = all / std::max<std::size_t>(ready, 1);
+    share_ = std::span{receive_buffer_->bytes}.first(
+        std::clamp(each, least, receive_buffer_->bytes.size()));
+    handshakes_left_ = handshakes_per_round;
+    if (is_full()) return;
+    plain_acceptor_.resume_when_due(now_);
+    if (!has_too_many_handshakes()) tls_acceptor_.resume_when_due(now_);
 }
 
 void Server::dispatch(const epoll_event& event) {
     const int fd = event.data.fd;
-    if (fd == signals_.fd())
-        on_signal();
-    else if (fd == timer_.fd())
-        on_timer();
-    else if (plain_acceptor_.owns(fd))
+    if (fd == signals_.fd() || fd == timer_.fd()) return;  // first, and last
+    if (plain_acceptor_.owns(fd))
         accept_clients(plain_acceptor_, fd);
     else if (tls_acceptor_.owns(fd))
         accept_clients(tls_acceptor_, fd);
@@ -90,11 +119,16 @@ bool Server::finished() const {
     return client_count_ == 0 || signals_seen_ > 1 || Clock::now() >= deadline_;
 }
 
-// Task 5.1: whoever is due has its turn, and its next deadline is filed.
+// Task 5.1: whoever is due has its turn, and its next deadline is filed. What a client has sent is
+// read before it is judged: after a stop of the whole process, it may have come in time.
 void Server::on_timer() {
     timer_.acknowledge();
-    while (const auto fd = timer_.due(now_))
+    for (int count = 0; count < deadlines_per_round; ++count) {
+        const auto fd = timer_.due(now_);
+        if (!fd) return;  // who is left is due in the next round
+        serve(*fd, EPOLLIN);
         take_turn(*fd, [&](Connection& connection) { connection.on_deadline(now_, output_); });
+    }
 }
 
 void Server::accept_clients(Acceptor& acceptor, int listener) {
@@ -102,6 +136,7 @@ void Server::accept_clients(Acceptor& acceptor, int listener) {
     acceptor.accept_clients(listener, [&](UniqueFd socket, const sockaddr_storage& peer) {
         add_client(std::move(socket), tls, peer);
         if (is_full()) pause_accepting();
+        if (has_too_many_handshakes()) tls_acceptor_.pause();
     });
 }
 
@@ -115,6 +150,8 @@ void Server::add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer)
         timer_.set(fd, client->connection.deadline());
         poller_.watch(fd, EPOLLIN);
         log_start(*client, tls);
+        client->is_shaking_hands = tls;
+        handshakes_ += tls;
         clients_[static_cast<std::size_t>(fd)] = std::move(client);
         ++client_count_;
     } catch (const std::exception& error) {
@@ -146,9 +183,13 @@ void Server::make_room(int fd) {
 
 void Server::serve(int fd, std::uint32_t events) {
     take_turn(fd, [&](Connection& connection) {
+        // A TLS handshake costs as much as a hundred messages. Who has to wait is told of again.
+        if (!connection.is_secured() && handshakes_left_-- <= 0) return;
         // An error or a hang-up comes unasked for; the call that is due finds out which it is.
         if (events & (EPOLLERR | EPOLLHUP)) events |= connection.interest();
-        connection.on_ready(events, now_, receive_buffer_->bytes, output_);
+        const std::uint64_t before = connection.bytes_in();
+        connection.on_ready(events, now_, share_, output_);
+        heap_.on_bytes(connection.bytes_in() - before);
     });
 }
 
@@ -187,6 +228,7 @@ void Server::settle(int fd, Client& client) {
         end(fd);
         return;
     }
+    if (client.is_shaking_hands && connection.is_secured()) on_handshake_over(client);
     poller_.watch(fd, connection.interest());
     if (const TimePoint deadline = connection.deadline(); deadline < timer_.when(fd))
         timer_.set(fd, deadline);
@@ -194,6 +236,12 @@ void Server::settle(int fd, Client& client) {
         held_back_.push_back(fd);
         client.held_back = true;
     }
+}
+
+void Server::on_handshake_over(Client& client) {
+    client.is_shaking_hands = false;
+    --handshakes_;
+    if (tls_acceptor_.is_paused()) resume_accepting();
 }
 
 void Server::end(int fd) {
@@ -204,19 +252,27 @@ void Server::end(int fd) {
 // After the batch, not during it: a descriptor closed in the middle could be handed out again by
 // accept4, and then meet an event that was meant for its former owner.
 void Server::erase_ended() {
-    for (const int fd : ended_) {
+    const std::size_t kept = ended_.size() - std::min(ended_.size(), ends_per_round);
+    if (kept == ended_.size()) return;
+    for (; ended_.size() > kept; ended_.pop_back()) {
+        const int fd = ended_.back();
         auto& client = clients_[static_cast<std::size_t>(fd)];
         log_end(*client);
+        if (client->is_shaking_hands) on_handshake_over(*client);
         poller_.forget(fd);
         client.reset();
         --client_count_;
     }
-    if (!ended_.empty()) resume_accepting();
-    ended_.clear();
+    resume_accepting();
 }
 
 bool Server::is_full() const {
     return config_.max_connections > 0 && client_count_ >= config_.max_connections;
+}
+
+// Half of all there may be: who never finishes its handshake can't keep out those who need none.
+bool Server::has_too_many_handshakes() const {
+    return handshakes_ >= max_handshakes_;
 }
 
 void Server::pause_accepting() {
@@ -227,17 +283,17 @@ void Server::pause_accepting() {
 void Server::resume_accepting() {
     if (is_full()) return;
     plain_acceptor_.resume();
-    tls_acceptor_.resume();
+    if (!has_too_many_handshakes()) tls_acceptor_.resume();
 }
 
 int Server::timeout_ms() const {
-    if (!held_back_.empty()) return 0;
+    if (!held_back_.empty() || !ended_.empty()) return 0;
     if (signals_seen_ > 0) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
         return std::max(static_cast<int>(left.count()), 0);
     }
     const bool paused = plain_acceptor_.is_paused() || tls_acceptor_.is_paused();
-    return paused && !is_full() ? 1000 : -1;
+    return (paused && !is_full()) || heap_.is_pending() ? 1000 : -1;
 }
 
 void Server::log_start(const Client& client, bool tls) const {

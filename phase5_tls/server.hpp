@@ -6,12 +6,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "acceptor.hpp"
 #include "common/address.hpp"
 #include "connection.hpp"
+#include "heap.hpp"
 #include "poller.hpp"
 #include "signals.hpp"
 #include "timer.hpp"
@@ -53,10 +55,18 @@ private:
 
     struct Client {
         Connection connection;
-        std::unique_ptr<Visit> visit;  // when there is a log
-        bool held_back = false;        // is in held_back_
+        std::unique_ptr<Visit> visit;   // when there is a log
+        bool held_back = false;         // is in held_back_
+        bool is_shaking_hands = false;  // TLS
     };
 
+    // What a round may do, at most; the rest has to wait for the next. TLS handshakes take some
+    // 0.3 ms each; what ends may give back megabytes of memory.
+    static constexpr int handshakes_per_round = 16;
+    static constexpr int deadlines_per_round = 256;
+    static constexpr std::size_t ends_per_round = 32;
+
+    void begin_round(std::size_t ready);
     void dispatch(const epoll_event& event);
     void on_signal();
     void close_clients();
@@ -71,9 +81,11 @@ private:
     template <typename Turn>
     void take_turn(int fd, Turn turn);
     void settle(int fd, Client& client);
+    void on_handshake_over(Client& client);
     void end(int fd);
     void erase_ended();
     bool is_full() const;
+    bool has_too_many_handshakes() const;
     void pause_accepting();
     void resume_accepting();
     bool finished() const;
@@ -88,6 +100,8 @@ private:
     };
 
     Config config_;
+    Heap heap_;
+    const std::size_t max_handshakes_;
     Signals signals_;
     Poller poller_;
     Timer timer_;
@@ -97,10 +111,13 @@ private:
     // By descriptor, which is the lowest number that was free (open(2)): a table has few gaps.
     std::vector<std::unique_ptr<Client>> clients_;
     std::size_t client_count_ = 0;
+    std::size_t handshakes_ = 0;  // of TLS, not over yet
+    int handshakes_left_ = 0;     // that may go on in this round
     std::vector<int> ended_;      // erased after the batch of events
     std::vector<int> held_back_;  // have more to read than one turn allows
     std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique<ReceiveBuffer>();
-    Output output_;  // of the client whose turn it is
+    std::span<std::byte> share_;  // of it: what each client may fill in this round
+    Output output_;               // of the client whose turn it is
     int signals_seen_ = 0;
     TimePoint deadline_;            // of the shutdown
     TimePoint now_ = Clock::now();  // when this batch of events was told

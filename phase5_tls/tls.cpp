@@ -4,7 +4,9 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +25,18 @@ namespace {
 /// one more of them: 16 KiB, and what encryption adds.
 constexpr std::size_t max_gathered = 64 * 1024;
 constexpr std::size_t max_record = 16 * 1024 + 512;
+
+/// Of a client that does not read, the answers to its KeyUpdates may gather beyond that, up to
+/// here. Then it is not read from either.
+constexpr std::size_t max_unsent = max_gathered + 2 * max_record;
+
+/// What the socket gives in a turn. A hello that comes in records of one byte costs more than its
+/// size suggests.
+constexpr std::size_t max_received = 128 * 1024;
+constexpr std::size_t max_hello = 4 * 1024;
+
+/// Records without data that may come in a row: KeyUpdates, mostly, and each costs two keys.
+constexpr int max_useless = 32;
 
 /// What has failed before must not be taken for a failure of the call to come (SSL_get_error(3)).
 /// It looks first: clearing a queue that is empty costs a tenth of encrypting a short record.
@@ -51,6 +65,15 @@ void log_key(const SSL*, const char* line) {
 
 using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
 
+/// Those that browsers ask for. OpenSSL's own list has finite-field groups, of which ffdhe8192
+/// costs 140 ms for each hello that asks for it (CVE-2002-20001). X25519MLKEM768, which holds
+/// against quantum computers, is there from OpenSSL 3.5 on.
+void set_groups(SSL_CTX& context) {
+    if (SSL_CTX_set1_groups_list(&context, "X25519MLKEM768:X25519:P-256") == 1) return;
+    ERR_clear_error();
+    require(SSL_CTX_set1_groups_list(&context, "X25519:P-256") == 1, "SSL_CTX_set1_groups_list");
+}
+
 Context make_context() {
     ERR_clear_error();
     Context made{SSL_CTX_new(TLS_server_method())};
@@ -68,6 +91,7 @@ Context make_context() {
                                      "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                      "TLS_CHACHA20_POLY1305_SHA256") == 1,
             "SSL_CTX_set_ciphersuites");
+    set_groups(*context);
     // A peer that ends without close_notify is no truncation attack here: WebSocket has its own
     // CLOSE.
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -75,11 +99,14 @@ Context make_context() {
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     // A write may take a part, and be tried again from a buffer that has moved with the same bytes
     // in it; an idle connection keeps no buffers (SSL_CTX_set_mode(3)).
+    // One call of SSL_read is one record, also where that holds no data, so that they can be
+    // counted.
+    SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     // Else each record costs two reads of the socket: its header, then its body.
     SSL_CTX_set_read_ahead(context, 1);
-    SSL_CTX_set_default_read_buffer_len(context, 2 * max_gathered);
+    SSL_CTX_set_default_read_buffer_len(context, max_received);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets need no memory here
     static constexpr std::string_view id = "websocket workbook";
     require(SSL_CTX_set_session_id_context(
@@ -100,34 +127,44 @@ Context make_context() {
 /// says "retry", which SSL_get_error turns into WANT_READ or WANT_WRITE. There is one for all
 /// connections, whatever certificate they began with, for the one whose turn it is.
 struct SocketBio {
-    alignas(4096) std::array<std::byte, max_gathered + max_record> records;
+    // SSL_write may write two at once: a KeyUpdate that it still owes, and its own.
+    alignas(4096) std::array<std::byte, max_gathered + 2 * max_record> records;
     std::size_t gathered = 0;  // of them
     TlsTransport* transport = nullptr;
 
     /// With what waits since earlier turns.
-    bool is_full() const { return transport->unsent_.size() + gathered >= max_gathered; }
+    std::size_t unsent() const { return transport->unsent_.size() + gathered; }
 
     static SocketBio& of(BIO* bio) { return *static_cast<SocketBio*>(BIO_get_data(bio)); }
 
+    // Once a turn: what comes later, epoll tells of. Who sends faster than it is read would never
+    // let a turn end.
     static int read(BIO* bio, char* buffer, int size) {
         BIO_clear_retry_flags(bio);
         TlsTransport& transport = *of(bio).transport;
+        const bool shaken = SSL_is_init_finished(transport.ssl_.get()) == 1;
+        const std::size_t most = shaken ? max_received : max_hello;
         ssize_t count = -1;
-        if (!transport.drained_)
-            count = recv(transport.socket_.get(), buffer, static_cast<std::size_t>(size), 0);
-        if (transport.drained_ || (count < 0 && is_transient(errno))) BIO_set_retry_read(bio);
+        errno = EAGAIN;
+        if (std::exchange(transport.may_receive_, false))
+            count = recv(transport.socket_.get(), buffer,
+                         std::min(static_cast<std::size_t>(size), most), 0);
+        transport.starved_ = count < 0 && is_transient(errno);
+        if (transport.starved_) BIO_set_retry_read(bio);
         transport.at_end_ = count == 0;
         if (count > 0 && transport.first_byte_ == '\0') transport.first_byte_ = *buffer;
-        // Less than there was room for is all there was: epoll tells of what comes later.
-        transport.drained_ = count > 0 && count < size;
         return static_cast<int>(count);
     }
 
+    // Takes all: that there is room, send() and receive() see to before they call OpenSSL. A record
+    // that is refused in the middle stays with OpenSSL, and then the next SSL_read fails that has
+    // a KeyUpdate to answer. (A handshake may fill it, with a long chain of certificates, and can
+    // wait.)
     static int write(BIO* bio, const char* data, int size) {
         BIO_clear_retry_flags(bio);
         SocketBio& self = of(bio);
         const auto count = static_cast<std::size_t>(size);
-        if (self.is_full() || count > self.records.size() - self.gathered) {
+        if (count > self.records.size() - self.gathered) {
             BIO_set_retry_write(bio);
             return -1;
         }
@@ -206,29 +243,48 @@ SocketBio& TlsTransport::begin_turn() {
     SocketBio& bio = SocketBio::of(SSL_get_rbio(ssl_.get()));
     bio.transport = this;
     bio.gathered = 0;
-    drained_ = false;
+    may_receive_ = true;
     return bio;
 }
 
 // Task 5.2: epoll sees the socket, not what OpenSSL has read from it already. So read until it
-// wants something, or the buffer is full, and say which.
+// wants something, or the buffer is full, or a turn's worth of records was read, and say which.
 IoResult TlsTransport::receive(std::span<std::byte> buffer) {
     if (discarding_) return receive_from(socket_.get(), buffer);
     SocketBio& bio = begin_turn();
     IoResult result;
-    while (result.size < buffer.size() && result.status == Status::done) {
+    // A record of one byte costs as much as a KiB.
+    std::size_t records = std::clamp<std::size_t>(buffer.size() / 8192, 4, 64);
+    for (; records > 0 && result.size < buffer.size() && result.status == Status::done; --records) {
+        if (bio.unsent() >= max_unsent) {
+            result.status = Status::want_write;
+            break;
+        }
         clear_errors();
+        starved_ = false;
         std::size_t size = 0;
         const int success = SSL_read_ex(ssl_.get(), buffer.data() + result.size,
                                         buffer.size() - result.size, &size);
         result.size += size;
-        if (success != 1)
-            result.status = status_of(success);
-        else if (drained_ && SSL_has_pending(ssl_.get()) == 0)
+        if (success == 1)
+            useless_ = 0;
+        else
+            result.status = status_of_read(success);
+        if (result.status == Status::done && !may_receive_ && SSL_has_pending(ssl_.get()) == 0)
             result.status = Status::want_read;  // as another call would say
     }
     flush(bio);  // reading may have written: a handshake, an alert, a KeyUpdate
     return gone_ ? IoResult{0, Status::gone} : result;
+}
+
+// OpenSSL wants to read also where it has: a record that held no data. Go on with the next, unless
+// nothing else comes.
+Status TlsTransport::status_of_read(int result) {
+    const Status status = status_of(result);
+    if (status != Status::want_read || starved_) return status;
+    if (++useless_ <= max_useless) return Status::done;
+    on_failure();
+    return Status::broken;
 }
 
 // Task 5.2: encrypt as much as may gather, send it, and go on while the socket takes it.
@@ -238,7 +294,7 @@ IoResult TlsTransport::send(std::span<const iovec> slices) {
     for (const iovec& slice : slices) {
         std::size_t taken = 0;
         while (taken < slice.iov_len && result.status == Status::done) {
-            if (bio.is_full() && !flush(bio)) {
+            if (bio.unsent() >= max_gathered && !flush(bio)) {
                 result.status = Status::want_write;
                 break;
             }

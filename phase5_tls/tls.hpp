@@ -52,15 +52,18 @@ private:
     bool flush(SocketBio& bio);
     std::size_t send_some(std::span<const std::byte> records);
     IoResult::Status status_of(int result);
+    IoResult::Status status_of_read(int result);
     void on_failure();
 
     UniqueFd socket_;
     char first_byte_ = '\0';  // of the peer's
     bool broken_ = false;
-    bool discarding_ = false;  // what comes is of no interest any more
-    bool drained_ = false;     // this turn has read all that the socket had
-    bool at_end_ = false;      // the peer has ended its stream
-    bool notified_ = false;    // close_notify was sent
+    bool discarding_ = false;   // what comes is of no interest any more
+    bool may_receive_ = false;  // the socket was not read in this turn
+    bool starved_ = false;      // OpenSSL has asked for more than that gave
+    int useless_ = 0;           // records without data, in a row
+    bool at_end_ = false;       // the peer has ended its stream
+    bool notified_ = false;     // close_notify was sent
     bool gone_ = false;
     std::unique_ptr<SSL, Free<SSL_free>> ssl_;
     WriteQueue unsent_;  // records that the socket would not take yet

@@ -47,6 +47,12 @@ struct Client {
             sent += size;
         return sent == bytes.size();
     }
+    /// Changes its key, asks for ours to be changed, and sends; false: the socket is full.
+    bool update_key_and_send(std::string_view text) {
+        std::size_t size = 0;
+        SSL_key_update(ssl.get(), SSL_KEY_UPDATE_REQUESTED);
+        return note(SSL_write_ex(ssl.get(), text.data(), text.size(), &size));
+    }
     /// Takes what is there, up to a limit.
     void receive(std::size_t limit = 64 << 20) {
         Bytes buffer(std::min<std::size_t>(limit, 16 * 1024));
@@ -347,22 +353,113 @@ TEST_CASE("KeyUpdates of a client that does not read are answered when it does (
     shrink(link.ours);
     bool wants_write = false;
     for (int i = 0; i < 20'000 && !wants_write; ++i) {
-        REQUIRE(SSL_key_update(link.client.ssl.get(), SSL_KEY_UPDATE_REQUESTED) == 1);
-        REQUIRE(link.client.handshake());
+        REQUIRE(link.client.update_key_and_send("x"));
         wants_write = link.receive().status == Status::want_write;
     }
     CHECK(wants_write);
-    const Bytes bytes = to_bytes("still here");
-    bool echoed = false;
-    for (int turn = 0; turn < 10'000 && !echoed; ++turn) {
+    for (int turn = 0; turn < 10'000 && link.transport.has_unsent(); ++turn) {
         link.client.receive();
-        link.client.send(bytes);
-        const IoResult in = link.receive();
-        REQUIRE(in.status != Status::broken);
-        if (in.size > 0) link.send(std::span{link.buffer}.first(in.size));
-        echoed = link.client.received == bytes;
+        REQUIRE(link.send("").status != Status::broken);
     }
-    CHECK(echoed);
+    CHECK(link.send("still here").size == 10);
+    link.client.receive();
+    CHECK(to_text(link.client.received) == "still here");
+}
+
+TEST_CASE("KeyUpdates meet an output that is full, or has just room for them") {
+    OpenLink link;
+    shrink(link.ours);
+    const Bytes bytes = pattern(4 << 20);
+    std::size_t sent = 0;
+    std::size_t updates = 0;
+    for (unsigned turn = 0; sent < bytes.size(); ++turn) {
+        REQUIRE(turn < 1'000'000);
+        updates += link.client.update_key_and_send("x");
+        REQUIRE(link.receive().status != Status::broken);
+        const IoResult out = link.send(std::span{bytes}.subspan(sent));
+        REQUIRE(out.status != Status::broken);
+        sent += out.size;
+        if (turn % 5 == 0) link.client.receive(turn % 997);  // slower than we send
+    }
+    CHECK(updates > 100);
+    for (int turn = 0; turn < 10'000 && link.client.received.size() < sent; ++turn) {
+        link.client.receive();
+        link.send("");
+    }
+    CHECK(link.client.received == bytes);
+}
+
+TEST_CASE("a turn reads a bounded number of records, and says that there are more") {
+    OpenLink link;
+    constexpr std::size_t count = 200;
+    for (std::size_t i = 0; i < count; ++i) {
+        std::size_t size = 0;
+        REQUIRE(SSL_write_ex(link.client.ssl.get(), "x", 1, &size) == 1);
+    }
+    std::size_t turns = 0;
+    std::size_t came = 0;
+    while (came < count && turns < count) {
+        const IoResult result = link.receive();
+        CHECK(result.size <= 64);
+        came += result.size;
+        if (came < count) CHECK(result.status == Status::done);
+        ++turns;
+    }
+    CHECK(came == count);
+    CHECK(turns >= count / 64);
+}
+
+TEST_CASE("a turn reads the socket once, however fast the bytes come") {
+    OpenLink link;
+    link.buffer.resize(512 * 1024);
+    const int size = 4 << 20;
+    setsockopt(link.pair.peer.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    const Bytes bytes = pattern(180'000);
+    REQUIRE(link.client.send(bytes));
+    const IoResult result = link.receive();
+    CHECK(result.size > 0);
+    CHECK(result.size <= 128 * 1024);
+    CHECK(result.status == Status::want_read);  // epoll tells of the rest
+    CHECK(link.receive().size > 0);
+}
+
+TEST_CASE("KeyUpdates and nothing else, one after the other, are the end") {
+    OpenLink link;
+    int count = 0;
+    IoResult result;
+    for (; count < 100 && result.status != Status::broken; ++count) {
+        REQUIRE(SSL_key_update(link.client.ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+        REQUIRE(link.client.handshake());
+        result = link.receive();
+    }
+    CHECK(count == 33);
+    CHECK(!link.transport.ready());
+}
+
+TEST_CASE("KeyUpdates with data between them go on for ever") {
+    OpenLink link;
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(link.client.update_key_and_send("x"));
+        REQUIRE(link.receive().size == 1);
+        link.client.receive();
+    }
+    CHECK(link.transport.ready());
+}
+
+TEST_CASE("no finite-field group is taken, of which the largest costs 140 ms a hello") {
+    for (const char* group : {"ffdhe2048", "ffdhe8192", "P-384", "P-521", "X448"}) {
+        CAPTURE(group);
+        Link link;
+        REQUIRE(SSL_set1_groups_list(link.client.ssl.get(), group) == 1);
+        CHECK(link.shake_hands() == Status::broken);
+    }
+    for (const char* group : {"X25519", "P-256"}) {
+        CAPTURE(group);
+        Link link;
+        REQUIRE(SSL_set1_groups_list(link.client.ssl.get(), group) == 1);
+        CHECK(link.shake_hands() == Status::want_read);
+        CHECK(link.transport.ready());
+    }
 }
 
 TEST_CASE("our end of stream is told with close_notify (RFC 8446 §6.1)") {
