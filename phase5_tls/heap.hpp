@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "common/unique_fd.hpp"
 #include "timer.hpp"
 
 /// Left to itself, malloc keeps what a burst of long messages has left for as long as anything
@@ -20,15 +21,17 @@ public:
     /// To be called in each turn.
     void tidy(TimePoint now);
 
-    /// Whether tidy() is due although nothing happens: a second after the last burst.
+    /// Whether tidy() is due although nothing happens: some seconds after the last burst.
     bool is_pending() const { return used_ >= little; }
 
 private:
     static constexpr std::size_t little = 1 << 20;  // bytes
 
+    std::size_t unused() const;
     void release();
 
-    std::size_t kept_;           // bytes
+    std::size_t kept_;  // bytes of freed memory
+    UniqueFd statm_;
     std::size_t used_ = 0;       // since memory was given back
     std::size_t used_then_ = 0;  // at quiet_since_
     TimePoint looked_at_;
