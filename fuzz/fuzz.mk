@@ -24,7 +24,7 @@ fuzz-corpus: $(patsubst %,build/fuzz/%,$(TARGETS))
 
 define fuzz_rule
 build/fuzz/$(1): $$(call fuzz_objects,$(1))
-	$$(CLANG) $$(FUZZED) -fsanitize=fuzzer $$(if $$(filter server,$(1)),$$(patsubst %,-Wl$$(comma)--wrap=%,$$(WRAPPED))) \
+	$$(CLANG) $$(FUZZED) -fsanitize=fuzzer -Wl,--wrap=time $$(if $$(filter server,$(1)),$$(patsubst %,-Wl$$(comma)--wrap=%,$$(WRAPPED))) \
 	    -o $$@ $$^ $$(LDLIBS)
 endef
 comma = ,

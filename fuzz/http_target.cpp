@@ -43,8 +43,9 @@ std::size_t count(const std::string& text, const std::string& what) {
 /// What every handshake has that may be answered with 101, seen without a parser.
 void check_accepted(std::string head, const std::string& answer) {
     const auto key_line = head;  // before the case goes
-    for (char& c : head) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
     while (head.starts_with("\r\n")) head.erase(0, 2);
+    const bool gets = head.starts_with("GET ");
+    for (char& c : head) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
     const std::string line = head.substr(0, head.find("\r\n"));
     PROMISE(key_line.find("GET ") < 8192 && line.ends_with(" http/1.1"), "GET and HTTP/1.1");
     for (const char* once : {"\r\nhost:", "\r\nsec-websocket-key:", "\r\nsec-websocket-version:"})

@@ -101,13 +101,19 @@ Conversation talk(std::span<const std::byte> stream, Cuts cuts, const Settings& 
     return conversation;
 }
 
+std::size_t page_size() {
+    Request request;
+    request.method = "GET";
+    return page_response(request).size();
+}
+
 // What a client gets is what it is owed: all of it, where the server was left to itself.
 void check_legal(std::span<const std::byte> stream, const Conversation& conversation,
                  const Settings& settings, bool alone) {
-    const ServerOutput output = read_server_output(conversation.said);
+    const ServerOutput output = read_server_output(conversation.said, asks_head(stream));
     PROMISE(output.whole, "answers are whole");
     // A page is sent once, and a refusal; all else is an echo, which is shorter than what came.
-    PROMISE(conversation.said.size() <= stream.size() + page_response().size() + 512,
+    PROMISE(conversation.said.size() <= stream.size() + page_size() + 512,
             "an answer is no longer than what came, but for a page");
     if (output.closed && conversation.state == Protocol::State::open)
         PROMISE(false, "a CLOSE ends the connection");

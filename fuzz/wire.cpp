@@ -2,9 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <optional>
 
 #include "fuzz/input.hpp"
+
+/// Every Date is the same: the answers to the same bytes are compared (ld(1), --wrap).
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the linker's name
+extern "C" std::time_t __wrap_time(std::time_t*) {
+    return 784111777;
+}
 
 namespace {
 

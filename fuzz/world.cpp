@@ -211,7 +211,7 @@ void World::check_answers() const {
 }
 
 void World::check_answers(const Peer& peer) const {
-    const ServerOutput output = read_server_output(peer.heard());
+    const ServerOutput output = read_server_output(peer.heard(), asks_head(peer.said()));
     const bool served = peer.socket()->accepted && stage_ == Stage::over;
     const bool all = served && calm_ && peer.is_honest() && !config_.limits.backpressure.drop;
     const std::size_t head = head_size(peer.said());

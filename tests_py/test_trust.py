@@ -118,6 +118,17 @@ def test_the_unit_file_is_right(unit: Path):
     assert done.returncode == 0 and unit.name not in done.stderr, done.stderr
 
 
+def test_the_limits_of_the_unit_fit_together():
+    """As many connections as it lets in, each as large as SECURITY.md says, fit into MemoryMax."""
+    text = UNIT.read_text("utf-8")
+    flags = {flag: int(value) for flag, value in re.findall(r"(--max-[a-z]+) (\d+)", text)}
+    files = int(re.search(r"^LimitNOFILE=(\d+)$", text, re.M).group(1))
+    memory = int(re.search(r"^MemoryMax=(\d+)G$", text, re.M).group(1)) << 30
+    each = 3 * flags["--max-buffered"] + flags["--max-message"] + (384 << 10)
+    assert flags["--max-connections"] * each <= memory * 0.9  # the rest is the server's own
+    assert flags["--max-connections"] + 20 <= files
+
+
 @systemd
 def test_the_sandbox_is_tight(unit: Path):
     """What systemd-analyze still finds exposed is little."""

@@ -23,9 +23,9 @@ LONGEST = 300  # seconds that an attack without a time of its own may take
 MIB = 1 << 20
 AnyClient = TypeVar("AnyClient", bound=Client)
 Number = TypeVar("Number", int, float)
-# What a stuck TLS connection may hold beside its queue: 64 KiB of gathered records and one more, in
-# a vector with room for twice that; OpenSSL's buffers to read and write, and its own state.
-TLS_MEMORY = 240 << 10
+# What a stuck TLS connection may hold beside its queue: 98 KiB of gathered records, in a vector with
+# room for twice that; OpenSSL's buffers, 128 KiB to read and 16 to write, and its own state.
+TLS_MEMORY = 384 << 10
 
 
 @dataclass
