@@ -1101,6 +1101,22 @@ def test_both_directions_stuck(dial, start, version: ssl.TLSVersion, cap: str):
 
 @task("5.2")
 @tls_port
+def test_a_client_that_reads_late_and_says_no_more(dial, start):
+    """All that a client has sent was read, and waits to be answered: it need not send more to get it."""
+    client = dial(TlsClient, start("--ping-interval", "0"), narrow=True)
+    sent = SMALL.next(0, MIB)
+    slow_reader(client).send_bytes(sent, what="1 MiB, without reading")
+    check(
+        wait_until(client.server.asleep),
+        "the server to sleep while its client does not read",
+        "it is awake",
+        client=client,
+    )
+    client.expect_bytes(SMALL.expected(len(sent)), "PROTOCOL 17", STUCK)
+
+
+@task("5.2")
+@tls_port
 @pytest.mark.parametrize("cap", ["4194304", "16384"])
 def test_key_update(dial, start, cap: str):
     """A client that does not read sends messages and KeyUpdates until all is full, then reads (RFC 8446 §4.6.3)."""
