@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 
+#include <cstdint>
 #include <system_error>
 
 #include "common/error.hpp"

@@ -25,11 +25,12 @@ struct Link {
     }
 };
 
-bool operator==(const IoResult& left, const IoResult& right) {
+}  // namespace
+
+// Beside IoResult: doctest's templates would not find it in an unnamed namespace.
+static bool operator==(const IoResult& left, const IoResult& right) {
     return left.size == right.size && left.status == right.status;
 }
-
-}  // namespace
 
 TEST_CASE("a read gives what is there, and epoll tells when there is more") {
     Link link;
