@@ -94,8 +94,7 @@ def library_server() -> Iterator[str]:
 @task("0.2")
 def test_wscat_reaches_a_local_server():
     """wscat talks with a real server on this machine, one that nobody here wrote."""
-    with library_server() as url, tool(None, *wscat(url, "hello", "there")) as client:
+    with library_server() as url, tool(None, *wscat(url, "hello")) as client:
         client.expect("hello\n")
-        client.expect("there\n")
         client.end_input()
         check(client.wait() == 0, "wscat to end in peace", "it did not")

@@ -56,7 +56,7 @@ from harness.run import Run
 from harness.server import Server, Target, environment, run_to_end
 from harness.sockdiag import wait_until_read
 from harness.tls_clients import TLS1_1, TLS1_2, TLS1_3, TcpClient, TlsClient
-from harness.tools import run_tool, tool
+from harness.tools import run_tool, tool, wscat
 from test_phase1 import expect_one_line, told
 from test_phase3 import numbered
 
@@ -1359,8 +1359,7 @@ def test_python_websockets(start, version: ssl.TLSVersion):
 def test_wscat(start):
     """wscat -n sends a message over wss and prints its echo."""
     server = start()
-    words = ("wscat", "-n", "-c", server.url, "-x", "hello over wss", "-w", "20")
-    with tool(server, *words) as client:
+    with tool(server, *wscat(server.url, "hello over wss")) as client:
         client.expect("hello over wss\n")
         client.end_input()
         status = client.wait()

@@ -88,8 +88,11 @@ def library_server() -> Iterator[str]:
 
 
 def _echo_through_wscat(url: str) -> str:
-    """What wscat prints until the message has come back; it stays for as long as its input is open."""
-    command = ["wscat", "-c", url, "-x", _MESSAGE, "-w", "-1"]
+    """What wscat prints until the message has come back; then its input ends, and so does wscat.
+
+    Not -w -1, which wscat knows from 6.1 on.
+    """
+    command = ["wscat", "-c", url, "-x", _MESSAGE, "-w", "60"]
     pipe = subprocess.PIPE
     said = ""
     with subprocess.Popen(
@@ -123,7 +126,7 @@ def _try_wscat() -> bool:
         return False
     echoed = _MESSAGE in said
     say(f"  {dim('the server: Python websockets, on this machine')}")
-    say(f"  {dim('$')} wscat -c {url} -x '{_MESSAGE}' -w -1")
+    say(f"  {dim('$')} wscat -c {url} -x '{_MESSAGE}' -w 60")
     for line in said.strip().splitlines()[:6]:
         say(f"  {line}")
     if echoed:

@@ -92,7 +92,9 @@ def run_tool(*arguments: str, seconds: float = 15, **options) -> subprocess.Comp
     return subprocess.run(arguments, timeout=scaled(seconds), **options)
 
 
-def wscat(url: str, *messages: str) -> list[str]:
-    """The arguments that make wscat send messages at once and then stay until its input ends."""
-    sends = [word for message in messages for word in ("-x", message)]
-    return ["wscat", "--no-check", "-c", url, *sends, "-w", "-1"]
+def wscat(url: str, message: str) -> list[str]:
+    """The arguments that make wscat send a message at once and then stay until its input ends.
+
+    Before wscat 6.1, which Debian 12 and 13 have not, `-x` is heard once, and `-w -1` does not wait.
+    """
+    return ["wscat", "--no-check", "-c", url, "-x", message, "-w", "60"]
