@@ -42,6 +42,15 @@ UniqueFd connect_to(const UniqueFd& listener) {
     return client;
 }
 
+/// Whether this machine has IPv6; many a container has not.
+bool has_ipv6() {
+    sockaddr_in6 loopback{};
+    loopback.sin6_family = AF_INET6;
+    loopback.sin6_addr = in6addr_loopback;
+    const UniqueFd probe{socket(AF_INET6, SOCK_STREAM, 0)};
+    return bind(probe.get(), reinterpret_cast<sockaddr*>(&loopback), sizeof loopback) == 0;
+}
+
 }  // namespace
 
 TEST_CASE("port 0 takes a free port, and clients get there") {
@@ -59,9 +68,16 @@ TEST_CASE("accept never waits, and no program that is started inherits the socke
     CHECK((fcntl(listener.get(), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-TEST_CASE("IPv6 and names are addresses too") {
-    CHECK(local_address(open_listener("::1", 0).get()).starts_with("[::1]:"));
-    CHECK(port_of(open_listener("localhost", 0)) != 0);
+TEST_CASE("IPv6 is an address too, and is told in brackets") {
+    if (!has_ipv6()) {
+        MESSAGE("skipped: this machine has no IPv6");
+        return;
+    }
+    const UniqueFd listener = open_listener("::1", 0);
+    CHECK(local_address(listener.get()).starts_with("[::1]:"));
+    const std::uint16_t port = port_of(listener);
+    CHECK(complaint("::1", port) ==
+          "cannot listen on [::1]:" + std::to_string(port) + ": Address already in use");
 }
 
 TEST_CASE("a name that is several addresses is listened on at all of them, on one port") {
@@ -83,11 +99,6 @@ TEST_CASE("a port that is taken is told with its address") {
     const std::uint16_t port = port_of(listener);
     CHECK(complaint("127.0.0.1", port) ==
           "cannot listen on 127.0.0.1:" + std::to_string(port) + ": Address already in use");
-
-    const UniqueFd listener6 = open_listener("::1", 0);
-    const std::uint16_t port6 = port_of(listener6);
-    CHECK(complaint("::1", port6) ==
-          "cannot listen on [::1]:" + std::to_string(port6) + ": Address already in use");
 }
 
 TEST_CASE("a server that is started again gets its port, though old connections linger") {

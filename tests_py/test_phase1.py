@@ -15,7 +15,7 @@ from harness.deadlines import wait_until
 from harness.failures import check
 from harness.run import Run
 from harness.server import Result, Target, run_to_end
-from harness.tools import tool
+from harness.tools import need_ipv6, tool
 
 ALL_BYTES = bytes(range(256))
 echo = pytest.mark.phases(1)  # from phase 2 on, bytes alone are not sent back
@@ -244,6 +244,7 @@ def test_telnet(start):
 @task("1.1")
 def test_ipv6(run: Run, start):
     """With --host ::1 the server listens on IPv6, and says so in brackets."""
+    need_ipv6()
     server = start("--host", "::1")
     check(
         "://[::1]:" in server.stdout,

@@ -56,7 +56,7 @@ from harness.run import Run
 from harness.server import Server, Target, environment, run_to_end
 from harness.sockdiag import wait_until_read
 from harness.tls_clients import TLS1_1, TLS1_2, TLS1_3, TcpClient, TlsClient
-from harness.tools import run_tool, tool, wscat
+from harness.tools import need_ipv6, run_tool, tool, wscat
 from test_phase1 import expect_one_line, told
 from test_phase3 import numbered
 
@@ -203,6 +203,7 @@ def test_what_is_printed(start):
 @task("5.1")
 def test_ipv6(start, connect):
     """With --host ::1 both ports listen on IPv6, and say so in brackets."""
+    need_ipv6()
     server = start("--host", "::1")
     check(
         "ws://[::1]:" in server.stdout and "wss://[::1]:" in server.stdout,
@@ -735,6 +736,8 @@ def test_fingerprint_by_openssl(start):
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
 def test_the_certificate_that_is_made(dial, start, name: str):
     """Who trusts the certificate that is made at start finds it valid for localhost, 127.0.0.1 and ::1."""
+    if name == "::1":
+        need_ipv6()
     server = start("--host", "::1" if name == "::1" else "127.0.0.1")
     pem = ssl.DER_cert_to_PEM_cert(dial(TlsClient, server).certificate())
     trusting = ssl.create_default_context(cadata=pem)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import socket
 import subprocess
 from contextlib import contextmanager
 from typing import Iterator
+
+import pytest
 
 from harness.deadlines import Deadline, scaled
 from harness.failures import CheckFailed
@@ -20,6 +23,15 @@ def need(name: str) -> str:
     if path is None:
         raise CheckFailed(f"the tool {name} on PATH", "it is not installed: make setup brings it")
     return path
+
+
+def need_ipv6() -> None:
+    """Skips the test where the machine has no IPv6, as in many a container."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error.strerror}")
 
 
 class Tool:
