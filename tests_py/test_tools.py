@@ -808,6 +808,31 @@ def test_syscalls_are_parsed():
     assert [parse(line).name for line in tape._joined(lines)] == ["close", "read"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    ["{u32=7, u64=7}", "{u32=7, u64=140000000000007}", "0x7", "0x7f5400000007"],
+    ids=["strace 5", "strace 5, asyncio", "strace 6", "strace 6, asyncio"],
+)
+def test_epoll_data_is_read(data: str):
+    """What epoll gives back is known again, as each strace prints it, and shown as a descriptor."""
+    from tools.syscalls import parse
+    from tools.trace import _shorten
+    from tools.trace_reader import Reader
+
+    reader, client = Reader(), "7<TCP:[127.0.0.1:8080->127.0.0.1:40000]>"
+    reader.introduce(40000, "client 1")
+    reader.read(parse(f"1 accept4(5<TCP:[127.0.0.1:8080]>, NULL, NULL, SOCK_NONBLOCK) = {client}"))
+    add = f"epoll_ctl(4<anon_inode:[eventpoll]>, EPOLL_CTL_ADD, {client}, {{events=EPOLLIN, data={data}}}) = 0"
+    wait = f"epoll_wait(4<anon_inode:[eventpoll]>, [{{events=EPOLLIN, data={data}}}], 64, -1) = 1"
+    notes = [reader.read(parse(f"1 {line}")) for line in (add, add, wait)]
+    assert [note and note.text for note in notes] == [
+        "epoll watches client 1 for EPOLLIN",
+        "client 1 is watched for EPOLLIN already: a wasted call",
+        "woken: client 1 can be read",
+    ]
+    assert all("data=7}" in _shorten(note.call.text) for note in notes)
+
+
 # --- all of them ------------------------------------------------------------------------------------
 
 

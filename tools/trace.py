@@ -29,9 +29,11 @@ _SHOWN = 12  # calls of a step; of more, the first two of each sort
 
 def _shorten(text: str, width: int = 96) -> str:
     """A call in one line: long texts of bytes are cut, the end stays."""
+    from tools.trace_reader import DATA, data_of
+
     text = re.sub(r'"((?:[^"\\]|\\.){24})(?:[^"\\]|\\.)+"(?:\.\.\.)?', r'"\1"…', text)
     text = re.sub(r"\{sa_family=\w+, sin6?_port=htons\((\d+)\)[^}]*\}", r"{port \1}", text)
-    text = re.sub(r"data=\{u32=(\d+), u64=\d+\}", r"data=\1", text)
+    text = re.sub(DATA, lambda found: f"data={data_of(found[1])}", text)
     text = re.sub(
         r"\{it_interval=\{[^}]*\}, it_value=\{tv_sec=(\d+), tv_nsec=\d+\}\}", r"{at \1 s}", text
     )

@@ -32,6 +32,21 @@ _EVENTS = {
 }
 
 
+# What epoll is to give back: {u32=5, u64=5} until strace 5, 0x5 since strace 6.
+DATA = r"data=(?:\{u32=)?(0x[0-9a-f]+|\d+)(?:, u64=\d+\})?"
+
+
+def data_of(number: str) -> int:
+    """A descriptor is 32 bits long; in the other half may be anything, as with Python's asyncio."""
+    return int(number, 0) & 0xFFFFFFFF
+
+
+def _epoll_events(call: Call) -> list[tuple[str, int]]:
+    """The events and the data of each struct epoll_event."""
+    found = re.findall(rf"events=([A-Z0-9_|]+), {DATA}", call.arguments)
+    return [(events, data_of(number)) for events, number in found]
+
+
 class Reader:
     """Knows the descriptors by their names: listener, epoll, client 1."""
 
@@ -39,7 +54,7 @@ class Reader:
         self._names: dict[int, str] = {}
         self._by_port: dict[int, str] = {}
         self._armed: dict[int, str] = {}  # events, by descriptor
-        self._by_data: dict[str, int] = {}  # what epoll_wait gives back → descriptor
+        self._by_data: dict[int, int] = {}  # what epoll_wait gives back → descriptor
         self._blocking: set[int] = set()  # accepted without SOCK_NONBLOCK
         self.sockets = 0  # accepted
         self.nodelay = 0
@@ -175,10 +190,10 @@ class Reader:
         if "EPOLL_CTL_DEL" in call.arguments:
             self._armed.pop(fd, None)
             return Note(call, PLAIN, f"epoll forgets {name} (close would do that, too)")
-        found = re.search(r"events=([A-Z0-9_|]+), data=\{u32=(\d+)", call.arguments)
+        found = _epoll_events(call)
         if not found:
             return None
-        events, data = found.groups()
+        events, data = found[0]
         before = self._armed.get(fd)
         self._armed[fd], self._by_data[data] = events, fd
         if call.error:
@@ -205,7 +220,7 @@ class Reader:
         if call.result == 0:
             return Note(call, PLAIN, "nothing happened until its timeout")
         ready = []
-        for events, data in re.findall(r"events=([A-Z0-9_|]+), data=\{u32=(\d+)", call.arguments):
+        for events, data in _epoll_events(call):
             names = _EVENTS
             fd = self._by_data.get(data)
             what = " and ".join(names.get(event, event) for event in events.split("|"))
