@@ -8,7 +8,8 @@ PYTEST    = $(PYTHON) -m pytest
 CORES    := $(shell nproc)
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Werror
-COMPILE  = $(CXX) -std=c++20 -I. $(WARNINGS) $(CXXFLAGS) -MMD -MP
+# CXXFLAGS may undo a warning, but no other -std may come in by it: some shells' environment has one.
+COMPILE  = $(CXX) -I. $(WARNINGS) $(CXXFLAGS) -std=c++20 -MMD -MP
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDLIBS   = -Wl,--as-needed -lssl -lcrypto
 
@@ -76,7 +77,7 @@ $(BUILD)/bench_unit_tests: $(call bench_objects,script) \
 # websocketpp is no C++20.
 $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) -std=c++17 $(CXXFLAGS) -o $@ $< -pthread -Wl,--as-needed -lwebsockets
+	$(CXX) $(CXXFLAGS) -std=c++17 -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
 # make trust              attacks, about 15 minutes; QUICK=1: less than one
 # make soak MINUTES=30    clients of every kind, and memory that stays as it was
