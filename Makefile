@@ -42,7 +42,7 @@ all: $(PHASES)
 # One rule for all phases: everything in the phase's directory, and common/.
 define phase_rules
 $(1): $(BUILD)/$(1)
-	@ln -f $(BUILD)/$(1) $(1)
+	@ln -f $(BUILD)/$(1) $(1) 2>/dev/null || cp -f $(BUILD)/$(1) $(1)
 $(BUILD)/$(1): $(call objects,$(call sources,$(call home,$(1))) $(helpers))
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ $$(LDLIBS)
 $(BUILD)/$(1)_unit_tests: $(call objects,$(call tests,$(call home,$(1))) \
