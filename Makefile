@@ -146,7 +146,7 @@ diff:
 # A phase as plain files that build by themselves.
 export:
 	@test -n "$(PHASE)" -a -n "$(DIR)" || { echo 'usage: make export PHASE=4 DIR=/tmp/mine' >&2; exit 2; }
-	$(PYTHON) -m tools.stages export $(PHASE) $(DIR)
+	$(PYTHON) -m tools.stages export $(PHASE) "$(DIR)"
 
 compile_commands.json: Makefile
 	bear -- $(MAKE) -j $(CORES) --always-make BUILD=build/editor all

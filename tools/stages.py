@@ -6,6 +6,7 @@
 
 import filecmp
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,7 +105,7 @@ def export(phase: int, target: Path) -> None:
     for source in (directory, ROOT / "common", ROOT / "vectors"):
         shutil.copytree(source, target / source.name, symlinks=False, dirs_exist_ok=True)
     shutil.copy(ROOT / "Makefile", target)
-    click.echo(f"cd {target} && make phase{phase} && ./phase{phase}")
+    click.echo(f"cd {shlex.quote(str(target))} && make phase{phase} && ./phase{phase}")
 
 
 if __name__ == "__main__":
