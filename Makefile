@@ -21,6 +21,12 @@ else
 BUILD    = build/release
 endif
 
+# A copy without symbolic links has texts in their place.
+ifeq ($(shell head -c 3 phase2_handshake/poller.hpp 2>/dev/null),../)
+$(error This copy has no symbolic links, of which the phases are made. Clone it again, on a file system \
+of Linux: git clone -c core.symlinks=true)
+endif
+
 home    = $(firstword $(wildcard $(1)_*))
 # A test that is a link has run where it was taught. Here it would say the same, but for where what
 # it tests is another one now: X_test.cpp and X_more_test.cpp test X.cpp.

@@ -5,6 +5,8 @@ import importlib.util
 
 import click
 
+from tools.workbook import NO_LINKS, has_links
+
 # verb: (module, what it does in a few words). The module has a click command of the verb's name.
 VERBS = {
     "start": ("tools.layout", "lay out a phase: its tasks are yours to write"),
@@ -55,6 +57,8 @@ def main(ctx: click.Context) -> None:
 
     again and again, till phase 5 speaks wss:// with a browser. `./learn VERB --help` says more.
     """
+    if ctx.invoked_subcommand != "doctor" and not has_links():
+        raise click.ClickException(NO_LINKS)
     if ctx.invoked_subcommand is None:
         from tools.progress import where
 

@@ -27,8 +27,8 @@ def _say_check(check: Check) -> None:
         return
     mark = bad("✗") if check.needed else warn("–")
     say(f"  {mark} {check.name:<22} {'not here':<26} {dim(check.what_for)}")
-    if check.how:
-        say(f"      {check.how}")
+    for line in check.how.splitlines():
+        say(f"      {line}")
     if check.package:
         say(f"      apt-get install {check.package}")
 

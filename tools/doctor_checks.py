@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from tools.workbook import NO_LINKS, has_links
+
 LEAST_DESCRIPTORS, MANY_DESCRIPTORS = 4096, 20000
 WEBSOCAT = "no Debian package: https://github.com/vi/websocat/releases, or cargo install websocat"
 
@@ -134,7 +136,13 @@ def _browser() -> Check:
     )
 
 
+def _links() -> Check:
+    found = "they are here" if has_links() else None
+    return Check("symbolic links", "what a phase carries on", found, how=NO_LINKS)
+
+
 _CHECKS: list[Callable[[], Check]] = [
+    _links,
     _compilers,
     lambda: _program("make", "builds a phase", "make"),
     lambda: _compiles("OpenSSL's headers", "SHA-1, base64, TLS", "openssl/ssl.h", "libssl-dev"),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools.workbook import NO_LINKS, ROOT, has_links
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -85,6 +86,8 @@ def main() -> None:
 @main.command()
 def check() -> None:
     """Prove the staging rule; list what breaks it."""
+    if not has_links():
+        raise click.ClickException(NO_LINKS)
     found = list(problems(ROOT))
     for line in found:
         click.echo(line, err=True)

@@ -8,6 +8,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAST_PHASE = 5
 BOX = re.compile(r"^- \[([ x])\] (⊕ )?\*\*(\d\.\d) (.*?)\*\* ?(.*)$")
+NO_LINKS = """\
+This copy has no symbolic links, of which the phases are made. Clone it again, on a file system
+of Linux: git clone -c core.symlinks=true"""
+
+
+def has_links(root: Path = ROOT) -> bool:
+    """False in a copy with texts in place of its symbolic links, as Git for Windows leaves them."""
+    link = root / "phase2_handshake" / "poller.hpp"
+    return not link.read_text(encoding="utf-8").startswith("../")
 
 
 @dataclass(frozen=True)
