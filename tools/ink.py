@@ -2,13 +2,13 @@
 
 import click
 
-from tools.screen import console, next_step, on_terminal
+from tools.screen import in_colour, next_step
 
 __all__ = ["bad", "bold", "dim", "good", "next_step", "plural", "say", "warn"]
 
 
 def say(text: str = "") -> None:
-    click.echo(text, color=on_terminal() and not console.no_color)
+    click.echo(text, color=in_colour())
 
 
 def bold(text: str) -> str:

@@ -15,6 +15,11 @@ def on_terminal() -> bool:
     return console.is_terminal
 
 
+def in_colour() -> bool:
+    """Whether escape codes may be sent; rich asks the same for what it prints."""
+    return on_terminal() and not console.is_dumb_terminal and not console.no_color
+
+
 def say(text: str = "", style: str = "") -> None:
     """A line as it is: no markup is read in it, and nothing is wrapped or cut."""
     console.print(Text(text, style=style))
@@ -65,7 +70,7 @@ def report(text: str) -> None:
 
 def code(text: str) -> None:
     """C++ that can be copied from the screen: never wrapped, framed or cut."""
-    if on_terminal() and not console.no_color:
+    if in_colour():
         from pygments import highlight
         from pygments.formatters import TerminalFormatter
         from pygments.lexers import CppLexer
