@@ -101,6 +101,7 @@ def _modules() -> Check:
         "cryptography": "python3-cryptography",
         "click": "python3-click",
         "rich": "python3-rich",
+        "watchdog": "python3-watchdog",
     }
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     version = ".".join(map(str, sys.version_info[:2]))
