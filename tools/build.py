@@ -27,7 +27,7 @@ def build(book: Workbook, target: str) -> Build:
         cwd=book.root,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         check=False,
     )

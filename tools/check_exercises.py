@@ -95,7 +95,7 @@ def collected(book: Workbook, phase: int) -> dict[str, int]:
 def compile_command(root: Path) -> list[str]:
     """As ./learn compiles."""
     command = ["make", "-s", "--no-print-directory", "-f", "tools/work.mk", "flags"]
-    return shlex.split(subprocess.check_output(command, cwd=root, text=True))
+    return shlex.split(subprocess.check_output(command, cwd=root, encoding="utf-8"))
 
 
 def build_reference(book: Workbook, phases: Iterable[int]) -> None:
@@ -112,7 +112,9 @@ def compile_blank(book: Workbook, source: Path, functions: list[Function], targe
     # Its headers lie where the finished file does.
     include = ["-iquote", str(source.parent)]
     command = [*compile_command(book.root), *include, "-c", "-o", str(target), str(blank)]
-    result = subprocess.run(command, cwd=book.root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=book.root, capture_output=True, encoding="utf-8", check=False
+    )
     return result.stderr.strip()
 
 
@@ -125,7 +127,9 @@ def link(book: Workbook, phase: int, changed: dict[str, Path], target: Path) -> 
     objects += [built / "common" / f"{path.stem}.o" for path in helpers]
     command = ["g++", "-fsanitize=address,undefined", "-o", str(target), *map(str, objects)]
     command += ["-Wl,--as-needed", "-lssl", "-lcrypto"]
-    result = subprocess.run(command, cwd=book.root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=book.root, capture_output=True, encoding="utf-8", check=False
+    )
     return result.stderr.strip()
 
 

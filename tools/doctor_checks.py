@@ -33,7 +33,7 @@ def run(*command: str, text: str | None = None) -> tuple[int, str]:
     """Exit status and output; 127 if there is no such program."""
     try:
         result = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=20, errors="replace"
+            command, input=text, capture_output=True, encoding="utf-8", timeout=20, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired):
         return 127, ""

@@ -22,7 +22,9 @@ def diff(phase: int) -> None:
     if phase == 0:
         screen.stop("There is nothing before phase 0.", "./learn diff 1")
     command = ["make", "-s", "diff", f"PHASE={phase}"]
-    result = subprocess.run(command, cwd=book.root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=book.root, capture_output=True, encoding="utf-8", check=False
+    )
     if result.returncode != 0:
         screen.stop(f"make diff failed: {result.stderr.strip()}", "make help")
     for line in result.stdout.splitlines():

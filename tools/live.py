@@ -81,7 +81,7 @@ def why_no_strace() -> str | None:
     if shutil.which("strace") is None:
         return "strace is not installed"
     command = ["strace", "-o", os.devnull, "true"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if result.returncode == 0:
         return None
     said = result.stderr.strip().splitlines() or ["it does not work here"]

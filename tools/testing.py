@@ -71,7 +71,7 @@ def run_suite(
     """The black-box tests of these tasks. `stop`: at the first that fails."""
     run = Run()
     receive, send = os.pipe()
-    with tempfile.TemporaryFile("w+", errors="replace") as words:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as words:
         process = subprocess.Popen(
             pytest_command(phase, tasks, server, build, stop, send),
             cwd=book.root,
@@ -132,7 +132,7 @@ def run_unit_tests(book: Workbook, phase: int) -> bool:
             [f"work/build/phase{phase}_unit_tests", "--no-colors", "--abort-after=1"],
             cwd=book.root,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )

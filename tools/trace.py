@@ -179,7 +179,7 @@ def _trace_hello(command: list[str]) -> None:
     result = subprocess.run(
         ["strace", "-e", "trace=execve,write,exit_group", *command],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     meanings = {

@@ -173,7 +173,7 @@ def _is_touched(name: str, dependencies: Path, changed: dict[str, str]) -> bool:
 
 def _run_compiler(bug: Bug, arguments: list[str]) -> None:
     command = [os.environ.get("CXX", "g++"), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if result.returncode != 0:
         raise BadBug(f"{bug.name} does not compile:\n{result.stderr[:2000]}")
 
@@ -247,7 +247,7 @@ def run_tests(book: Workbook, bug: Bug, build_in: Path, scale: float | None) -> 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,
     )
