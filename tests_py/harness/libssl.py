@@ -15,7 +15,6 @@ from harness.deadlines import Deadline
 _KEY_UPDATE_REQUESTED = 1
 _HANDSHAKE, _KEY_UPDATE = 22, 24  # a content type, and a handshake message (§4, §5.1)
 _WANT_READ, _WANT_WRITE, _ZERO_RETURN, _SYSCALL = 2, 3, 6, 5
-_SET_MODE, _PARTIAL_WRITE, _MOVING_BUFFER = 33, 1, 2  # openssl/ssl.h
 
 _OnMessage = ctypes.CFUNCTYPE(
     None,
@@ -37,11 +36,14 @@ def _libssl() -> ctypes.CDLL:
         ("TLS_client_method", pointer, []),
         ("SSL_CTX_new", pointer, [pointer]),
         ("SSL_CTX_free", None, [pointer]),
-        ("SSL_CTX_ctrl", ctypes.c_long, [pointer, number, ctypes.c_long, pointer]),
         ("SSL_CTX_set_msg_callback", None, [pointer, _OnMessage]),
         ("SSL_new", pointer, [pointer]),
         ("SSL_free", None, [pointer]),
         ("SSL_set_fd", number, [pointer, number]),
+        ("SSL_set0_wbio", None, [pointer, pointer]),
+        ("BIO_s_mem", pointer, []),
+        ("BIO_new", pointer, [pointer]),
+        ("BIO_read", number, [pointer, pointer, number]),
         ("SSL_connect", number, [pointer]),
         ("SSL_read", number, [pointer, pointer, number]),
         ("SSL_write", number, [pointer, ctypes.c_char_p, number]),
@@ -57,7 +59,11 @@ def _libssl() -> ctypes.CDLL:
 
 
 class LibsslSocket:
-    """As much of an ssl.SSLSocket as Client needs, and key_update()."""
+    """As much of a TlsStream as Client needs, and key_update().
+
+    libssl writes into memory, and _flush() from there to the socket. With the socket itself, an
+    SSL_read whose answer to a KeyUpdate has no room would try to write for ever and never read.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._lib = _libssl()
@@ -66,11 +72,12 @@ class LibsslSocket:
         self._on_message = _OnMessage(self._count)  # kept alive for as long as libssl has it
         self.key_updates = 0  # that the server has sent
         self._context = self._lib.SSL_CTX_new(self._lib.TLS_client_method())
-        mode = _PARTIAL_WRITE | _MOVING_BUFFER
-        self._lib.SSL_CTX_ctrl(self._context, _SET_MODE, mode, None)
         self._lib.SSL_CTX_set_msg_callback(self._context, self._on_message)
         self._ssl = self._lib.SSL_new(self._context)
         self._lib.SSL_set_fd(self._ssl, sock.fileno())
+        self._out = self._lib.BIO_new(self._lib.BIO_s_mem())
+        self._lib.SSL_set0_wbio(self._ssl, self._out)  # which owns it from now on
+        self._waiting = b""  # records that the kernel has not taken yet
 
     def _count(self, sent, _version, kind, data, size, _ssl, _argument) -> None:
         if not sent and kind == _HANDSHAKE and size:
@@ -92,35 +99,59 @@ class LibsslSocket:
         reason = self._lib.ERR_reason_error_string(self._lib.ERR_peek_error())
         raise ssl.SSLError(error, (reason or b"the connection broke").decode())
 
+    def _flush(self) -> bool:
+        """Whether the kernel has taken every record."""
+        while (count := self._lib.BIO_read(self._out, self._buffer, len(self._buffer))) > 0:
+            self._waiting += self._buffer.raw[:count]
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[self._sock.send(self._waiting) :]
+        except BlockingIOError:
+            return False
+        return True
+
+    @property
+    def wants_write(self) -> bool:
+        return bool(self._waiting)
+
     def connect(self) -> None:
         deadline = Deadline()
         self._sock.setblocking(False)
         while True:
             try:
                 self._call(self._lib.SSL_connect)
+                self._flush()
                 return
             except ssl.SSLWantReadError:
                 poll = select.poll()
-                poll.register(self._sock, select.POLLIN)
+                poll.register(self._sock, select.POLLIN | select.POLLOUT * (not self._flush()))
                 if not poll.poll(deadline.left_ms()):
                     raise TimeoutError("the TLS handshake went no further") from None
 
     def send(self, data: bytes | memoryview) -> int:
+        if not self._flush():
+            raise ssl.SSLWantWriteError
         data = bytes(data[:16384])
-        return self._call(self._lib.SSL_write, data, len(data))
+        count = self._call(self._lib.SSL_write, data, len(data))
+        self._flush()
+        return count
 
     def recv(self, size: int) -> bytes:
         size = min(size, len(self._buffer))
-        count = self._call(self._lib.SSL_read, self._buffer, size)
+        try:
+            count = self._call(self._lib.SSL_read, self._buffer, size)
+        except ssl.SSLWantReadError:
+            self._flush()  # reading may have made records too, such as a KeyUpdate
+            raise
         return self._buffer.raw[:count]
 
     def key_update(self) -> bool:
         """Change our sending key with the next write, and ask the server to change its own.
 
-        False while a write is pending: it has to be finished first.
+        False while the kernel has not taken all that was written.
         """
         self._lib.ERR_clear_error()
-        return self._lib.SSL_key_update(self._ssl, _KEY_UPDATE_REQUESTED) == 1
+        return self._flush() and self._lib.SSL_key_update(self._ssl, _KEY_UPDATE_REQUESTED) == 1
 
     def close(self) -> None:
         if self._ssl:
