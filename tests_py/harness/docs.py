@@ -21,9 +21,11 @@ from harness.deadlines import Deadline
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # One shell for all commands; they come in by descriptor 3, so that none of them can read the next.
+# `jobs` lets the shell forget those that have ended: bash 5.2.37 would count them, and %1 be another.
 LOOP = r"""
 while IFS= read -r -d '' -u 3 command; do
     eval "$command" 3<&-
+    jobs >/dev/null
     printf '\0'
 done
 """
