@@ -94,7 +94,8 @@ def play(client: Client, vector: Vector) -> None:
         else:
             _play_request(client, vector)
     except CheckFailed as failure:
-        failure.add_note(vector.name)
+        # What add_note() of Python 3.11 does.
+        failure.__notes__ = [*getattr(failure, "__notes__", []), vector.name]
         raise
 
 
