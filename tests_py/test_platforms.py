@@ -1,16 +1,22 @@
 """What differs from machine to machine: the checkout, the locale, the terminal, what is installed."""
 
+import contextlib
 import os
 import pty
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import walkthrough
+from harness.certificates import Files, issue
+from harness.tls_clients import context
 
 TOP = walkthrough.ROOT
 
@@ -147,6 +153,33 @@ def test_a_terminal_without_colours(words: list[str], terminal: str):
             pass
     os.close(ours)
     assert (b"\x1b" in said) == (terminal == "xterm"), said
+
+
+# --- Python and its OpenSSL -------------------------------------------------------------------------
+
+
+def test_a_failed_send_is_forgotten(tmp_path: Path):
+    """What a TLS socket could not send is not taken for a failure of another one."""
+    files = Files.at(tmp_path)
+    files.write(issue("localhost"))
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.load_cert_chain(files.certificate, files.key)
+
+    def connected() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+        ours, theirs = socket.socketpair()
+        with ThreadPoolExecutor(1) as thread:
+            other = thread.submit(accepting.wrap_socket, theirs, server_side=True)
+            return context().wrap_socket(ours, server_hostname="localhost"), other.result()
+
+    (broken, gone), (well, peer) = connected(), connected()
+    with broken, well, peer:
+        gone.close()
+        with pytest.raises(OSError):
+            broken.send(b"nobody hears this")
+        well.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            well.recv(1)
+        assert well.send(b"hello") == 5 and peer.recv(5) == b"hello"
 
 
 # --- what is installed -------------------------------------------------------------------------------

@@ -58,6 +58,11 @@ def _libssl() -> ctypes.CDLL:
     return lib
 
 
+def forget_errors() -> None:
+    """Empties this thread's error queue of OpenSSL."""
+    _libssl().ERR_clear_error()
+
+
 class LibsslSocket:
     """As much of a TlsStream as Client needs, and key_update().
 

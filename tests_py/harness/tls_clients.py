@@ -11,6 +11,7 @@ import warnings
 from harness.client import Client
 from harness.deadlines import REPLY, Deadline, scaled
 from harness.failures import CheckFailed
+from harness.libssl import forget_errors
 from harness.server import Server
 
 TLS1_1, TLS1_2, TLS1_3 = (
@@ -21,9 +22,22 @@ TLS1_1, TLS1_2, TLS1_3 = (
 APPLICATION_DATA = 23  # the content type of a record (RFC 8446 §5.1)
 
 
+class ForgetfulSocket(ssl.SSLSocket):
+    """Python 3.13 leaves a failed send in OpenSSL's error queue, from where the next call takes it,
+    on whichever socket of the thread."""
+
+    def send(self, *arguments) -> int:
+        try:
+            return super().send(*arguments)
+        except OSError:
+            forget_errors()
+            raise
+
+
 def context(version: ssl.TLSVersion | None = None, alpn: list[str] | None = None) -> ssl.SSLContext:
     """A client's settings; it takes any certificate. With `version`: this one and no other."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.sslsocket_class = ForgetfulSocket
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
     made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # a missing close_notify is to be seen
