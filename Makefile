@@ -42,7 +42,7 @@ PHASES  = $(sort $(foreach path,$(wildcard phase[0-9]_*),$(firstword $(subst _, 
 UNIT_TESTS = $(patsubst %,$(BUILD)/%_unit_tests,common $(wildcard bench) $(filter-out phase0,$(PHASES)))
 FORMATTED  = $(shell find common phase*_* $(wildcard bench fuzz trust) -name '*.[ch]pp' -type f)
 
-.PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky memcheck setup diff export bench count trust soak format lint help clean
+.PHONY: all $(PHASES) unit check check-stages check-python check-teaching check-flaky check-platforms memcheck setup diff export bench count trust soak format lint help clean
 all: $(PHASES)
 
 # One rule for all phases: everything in the phase's directory, and common/.
@@ -140,6 +140,11 @@ check-flaky: $(PHASES)
 	    $(PYTEST) $(wildcard tests_py/test_phase*.py) -q -n 4 || exit 1; rounds=$$((rounds + 1)); \
 	done; echo "$$rounds rounds in $(MINUTES) minutes, no false alarm"
 
+# The README's two commands on Debian 12, 13 and testing, made bare for each: as root and as a user with
+# sudo, with IPv6 and without. Must be root; a quarter of an hour each. PLATFORMS='12 13:root testing:user:noipv6'
+check-platforms:
+	tools/platforms $(PLATFORMS)
+
 check-stages:
 	$(PYTHON) -m tools.stages check
 
@@ -175,6 +180,7 @@ help:
 	@echo 'make unit                   the unit tests alone'
 	@echo 'make check-teaching         that the tests and exercises do what they say'
 	@echo 'make check-flaky MINUTES=60 that the suites raise no false alarm'
+	@echo 'make check-platforms        the two commands of README.md on bare Debians (must be root)'
 	@echo 'make check-stages           that each phase builds on the one before'
 	@echo 'make diff PHASE=3           what phase 3 adds'
 	@echo 'make export PHASE=3 DIR=…   phase 3 as plain files that build by themselves'
