@@ -153,6 +153,12 @@ def task_of(item: pytest.Item) -> str:
 # --- fixtures ---------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def left_to_pytest(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Files of a run that is killed go with its directory: pytest keeps those of the last three."""
+    tempfile.tempdir = str(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture
 def target(request: pytest.FixtureRequest) -> Target:
     found: Target = request.param

@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -180,6 +181,12 @@ def test_a_failed_send_is_forgotten(tmp_path: Path):
         with contextlib.suppress(ssl.SSLWantReadError):
             well.recv(1)
         assert well.send(b"hello") == 5 and peer.recv(5) == b"hello"
+
+
+def test_files_are_left_to_pytest(tmp_path: Path):
+    """What the harness writes is under pytest's directory, which pytest removes after three runs."""
+    with tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == tmp_path.parent
 
 
 # --- what is installed -------------------------------------------------------------------------------
