@@ -1,13 +1,11 @@
 #include "common/error.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <iostream>
-#include <sstream>
 #include <system_error>
 
 #include "common/options.hpp"
+#include "common/test_stderr.hpp"
 
 namespace {
 
@@ -18,11 +16,10 @@ struct Outcome {
 };
 
 Outcome run(const std::function<void()>& body) {
-    std::ostringstream complaint;
-    std::streambuf* const stderr_buffer = std::cerr.rdbuf(complaint.rdbuf());
+    const Pipe pipe;
+    const StderrIs own{pipe.writer.get()};
     const int status = run_program("phase1", body);
-    std::cerr.rdbuf(stderr_buffer);
-    return {status, complaint.str()};
+    return {status, read_all(pipe.reader.get())};
 }
 
 }  // namespace
@@ -62,4 +59,14 @@ TEST_CASE("a program that is called wrongly exits with 2 and one line") {
     const Outcome outcome = run([] { throw UsageError{"unknown flag --bogus"}; });
     CHECK(outcome.status == 2);
     CHECK(outcome.complaint == "phase1: unknown flag --bogus\n");
+}
+
+TEST_CASE("a standard descriptor that is closed is not handed out to anything else") {
+    const StderrIs none{-1};
+    int opened = -1;
+    run_program("phase1", [&] {
+        opened = dup(STDOUT_FILENO);
+        close(opened);
+    });
+    CHECK(opened > STDERR_FILENO);
 }

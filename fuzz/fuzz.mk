@@ -9,7 +9,8 @@ TARGETS   = http frame protocol server
 # The system calls of the server, which fuzz/wrap.cpp answers.
 WRAPPED   = socket setsockopt bind listen accept4 recv send sendmsg shutdown read close epoll_create1 \
             epoll_ctl epoll_wait timerfd_create timerfd_settime signalfd sigprocmask \
-            _ZNSt6chrono3_V212steady_clock3nowEv
+            _ZNSt6chrono3_V212steady_clock3nowEv \
+            _Z10write_lineSt17basic_string_viewIcSt11char_traitsIcEE
 fuzz_objects = $(patsubst %.cpp,build/fuzz/%.o,$(filter-out %/main.cpp,$(call sources,phase5_tls)) \
                $(helpers) fuzz/wire.cpp fuzz/$(1)_target.cpp \
                $(if $(filter server,$(1)),$(patsubst %,fuzz/%.cpp,kernel kernel_epoll wrap peer world)))

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <iostream>
-#include <system_error>
+#include <cstring>
 
 #include "common/address.hpp"
 #include "common/error.hpp"
+#include "common/log.hpp"
 #include "listener.hpp"
 
 namespace {
@@ -100,6 +100,5 @@ void Acceptor::tell(int error) {
     const Clock::time_point now = Clock::now();
     if (told_at_ != Clock::time_point{} && now < told_at_ + std::chrono::minutes{1}) return;
     told_at_ = now;
-    std::cerr << "nobody is let in for now: accept4: " << std::generic_category().message(error)
-              << std::endl;
+    log_line("nobody is let in for now: accept4: ", std::strerror(error));
 }

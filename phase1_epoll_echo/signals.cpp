@@ -13,6 +13,8 @@ Signals::Signals(std::initializer_list<int> numbers) {
     // Unblocked, a signal would still run its default action: end the process.
     check(sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
     fd_ = UniqueFd{check(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd")};
+    // send() has MSG_NOSIGNAL, but write() to a log whose reader is gone has nothing like it.
+    std::signal(SIGPIPE, SIG_IGN);
 }
 
 // Task 1.2: read one signalfd_siginfo; would-block means that there is none.

@@ -6,7 +6,8 @@
 #include "common/unique_fd.hpp"
 
 /// While one of these exists, the given signals no longer interrupt anything: they wait in a
-/// descriptor, which epoll watches like any other (signalfd(2)).
+/// descriptor, which epoll watches like any other (signalfd(2)). SIGPIPE is ignored from then on:
+/// what writes to a pipe without a reader gets EPIPE.
 class Signals {
 public:
     /// Throws std::system_error.

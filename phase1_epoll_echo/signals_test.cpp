@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <cerrno>
 #include <csignal>
+
+#include "common/test_stderr.hpp"
 
 namespace {
 
@@ -44,4 +47,12 @@ TEST_CASE("a signal can come again") {
         CHECK(signals.next() == SIGUSR1);
         CHECK(signals.next() == 0);
     }
+}
+
+TEST_CASE("a write to a pipe without a reader is an error, and no signal") {
+    const Signals signals{SIGUSR1};
+    Pipe pipe;
+    pipe.reader.reset();
+    CHECK(write(pipe.writer.get(), "a", 1) == -1);
+    CHECK(errno == EPIPE);
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <iostream>
 
 #include "common/address.hpp"
+#include "common/log.hpp"
 
 Server::Server(Config config)
     : config_{std::move(config)},
@@ -126,14 +126,14 @@ int Server::timeout_ms() const {
 }
 
 void Server::log_start(const Client& client) const {
-    if (config_.verbose) std::cerr << client.peer << " connected" << std::endl;
+    if (config_.verbose) log_line(client.peer, " connected");
 }
 
 void Server::log_end(const Client& client) const {
     if (!config_.verbose) return;
     const Connection& connection = client.connection;
     const std::chrono::duration<double> age = Clock::now() - client.since;
-    std::cerr << client.peer << " ended: close code " << connection.protocol().close_code() << ", "
-              << connection.bytes_in() << " bytes in, " << connection.bytes_out() << " out, after "
-              << age.count() << " s" << std::endl;
+    log_line(client.peer, " ended: close code ", connection.protocol().close_code(), ", ",
+             connection.bytes_in(), " bytes in, ", connection.bytes_out(), " out, after ",
+             age.count(), " s");
 }

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <csignal>
-#include <iostream>
 
 #include "common/error.hpp"
+#include "common/log.hpp"
 
 namespace {
 
@@ -125,9 +125,9 @@ void Server::reload_certificate() {
         TlsContext loaded = load_certificate(config_);
         const std::string print = loaded.fingerprint();
         tls_ = std::move(loaded);
-        std::cerr << "SIGHUP: certificate " << print << std::endl;
+        log_line("SIGHUP: certificate ", print);
     } catch (const std::exception& error) {
-        std::cerr << "SIGHUP: the old certificate stays: " << error.what() << std::endl;
+        log_line("SIGHUP: the old certificate stays: ", error.what());
     }
 }
 
@@ -173,7 +173,7 @@ void Server::add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer)
         clients_[static_cast<std::size_t>(fd)] = std::move(client);
         ++client_count_;
     } catch (const std::exception& error) {
-        std::cerr << "a client was turned away: " << error.what() << std::endl;
+        log_line("a client was turned away: ", error.what());
         timer_.remove(fd);
         pause_accepting();
     }
@@ -233,7 +233,7 @@ void Server::take_turn(int fd, Turn turn) {
         turn(client.connection);
         settle(fd, client);
     } catch (const std::exception& error) {
-        std::cerr << "a client was given up: " << error.what() << std::endl;
+        log_line("a client was given up: ", error.what());
         client.connection.give_up();
         end(fd);
     }
@@ -315,15 +315,14 @@ int Server::timeout_ms() const {
 }
 
 void Server::log_start(const Client& client, bool tls) const {
-    if (client.visit)
-        std::cerr << client.visit->peer << (tls ? " connected, TLS" : " connected") << std::endl;
+    if (client.visit) log_line(client.visit->peer, tls ? " connected, TLS" : " connected");
 }
 
 void Server::log_end(const Client& client) const {
     if (!client.visit) return;
     const Connection& connection = client.connection;
     const std::chrono::duration<double> age = now_ - client.visit->since;
-    std::cerr << client.visit->peer << " ended: close code " << connection.protocol().close_code()
-              << ", " << connection.bytes_in() << " bytes in, " << connection.bytes_out()
-              << " out, after " << age.count() << " s" << std::endl;
+    log_line(client.visit->peer, " ended: close code ", connection.protocol().close_code(), ", ",
+             connection.bytes_in(), " bytes in, ", connection.bytes_out(), " out, after ",
+             age.count(), " s");
 }

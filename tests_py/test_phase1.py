@@ -2,10 +2,14 @@
 
 import os
 import re
+import select
 import signal
 import socket
+import termios
+from contextlib import contextmanager, suppress
 from ctypes import CDLL
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
@@ -488,6 +492,88 @@ def test_quiet(run: Run, start):
         f"it says {said[:200]!r}",
         server=server,
     )
+
+
+def fill_device(fd: int) -> None:
+    """A pipe or a terminal: write to it, through a description of its own, until it takes no more."""
+    own = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    room = select.poll()
+    room.register(own, select.POLLOUT)
+    while room.poll(50):  # what a terminal was given, the kernel moves on in the background
+        for size in (4096, 1):
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(own, bytes(size))
+    os.close(own)
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    reader, writer = os.pipe()
+    fill_device(writer)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+@contextmanager
+def pipe_without_reader() -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@contextmanager
+def full_terminal() -> Iterator[int]:
+    screen, terminal = os.openpty()
+    fill_device(terminal)
+    yield terminal
+    os.close(screen)
+    os.close(terminal)
+
+
+@contextmanager
+def stopped_terminal() -> Iterator[int]:
+    screen, terminal = os.openpty()
+    termios.tcflow(terminal, termios.TCOOFF)  # as Ctrl-S does
+    yield terminal
+    os.close(screen)
+    os.close(terminal)
+
+
+@contextmanager
+def full_socket() -> Iterator[int]:
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        for size in (1024, 1):
+            with suppress(BlockingIOError):
+                while True:
+                    writer.send(bytes(size), socket.MSG_DONTWAIT)
+        yield writer.fileno()
+
+
+@contextmanager
+def full_disk() -> Iterator[int]:
+    with open("/dev/full", "wb") as file:
+        yield file.fileno()
+
+
+LOGS = [full_pipe, pipe_without_reader, full_terminal, stopped_terminal, full_socket, full_disk]
+
+
+@task("1.1")
+@pytest.mark.how
+@pytest.mark.parametrize("log", LOGS, ids=lambda log: log.__name__)
+def test_a_log_that_takes_nothing(run: Run, start, log):
+    """-v, and a stderr that nobody reads: clients are served, and SIGTERM ends it with 0."""
+    with log() as stderr:
+        server = start("-v", stderr=stderr)
+        for _ in range(3):
+            client = run.connect(server)
+            run.expect_served(client)
+            client.close()
+        server.stop()
 
 
 def told(result: Result) -> str:

@@ -94,7 +94,7 @@ Child::Child(const Config& config, const Fault& fault, Record& record) {
     auto err = make_pipe();
     process_ = check(fork(), "fork");
     if (process_ == 0) {
-        std::signal(SIGPIPE, SIG_DFL);  // the server must not need it ignored
+        std::signal(SIGPIPE, SIG_DFL);  // the server ignores it by itself
         dup2(err[1].get(), STDERR_FILENO);
         _exit(serve(config, fault, record, out[1].get()));
     }

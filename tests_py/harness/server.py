@@ -240,17 +240,22 @@ def launch(
     *flags: str,
     under: list[str] | None = None,
     env: dict[str, str] | None = None,
+    stderr: int | None = None,
 ) -> Server:
-    """Start it and wait for its `listening on` lines. `under`: a command that runs it, such as strace."""
+    """Start it and wait for its `listening on` lines.
+
+    `under`: a command that runs it, such as strace. `stderr`: a descriptor, in place of a file that
+    Server.stderr() reads.
+    """
     arguments = [*(under or []), *target.arguments(flags)]
     handle, path = tempfile.mkstemp(prefix="server-", suffix=".stderr")
-    with os.fdopen(handle, "wb") as stderr:
+    with os.fdopen(handle, "wb") as file:
         process = subprocess.Popen(
             arguments,
             cwd=target.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=file if stderr is None else stderr,
             env=env or environment(),
         )
     server = Server(arguments, process, Path(path), target.tls, process.pid)
