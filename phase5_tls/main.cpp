@@ -20,8 +20,10 @@ bool parse(int argc, char** argv, Config& config) {
     options.port("--tls-port", "port for wss://; 0 takes a free one", config.tls_port);
     options.text("--cert", "FILE", "certificate chain in PEM; without it one is made",
                  config.certificate_file);
-    options.text("--key", "FILE", "its private key in PEM; both are read again on SIGHUP",
-                 config.key_file);
+    options.text(
+        "--key", "FILE",
+        "its private key in PEM; SIGHUP reads both again (a closing terminal sends it too)",
+        config.key_file);
     options.list("--origin", "ORIGIN", "a page that may connect; repeatable; none given: any",
                  limits.origins);
     options.count("--max-connections", "N", "how many at once; 0: no limit", config.max_connections,

@@ -39,6 +39,14 @@ TlsContext load_certificate(const Config& config) {
     return TlsContext{config.certificate_file, config.key_file};
 }
 
+// SIGHUP has two meanings: read your files again, or your terminal is gone (signal(7)). Where there
+// is no file it keeps the second, and its default action: it ends the server, or does nothing under
+// nohup(1).
+Signals signals_for(const Config& config) {
+    if (config.certificate_file.empty()) return Signals{SIGINT, SIGTERM};
+    return Signals{SIGINT, SIGTERM, SIGHUP};
+}
+
 }  // namespace
 
 Server::Server(Config config)
@@ -46,7 +54,7 @@ Server::Server(Config config)
       heap_{config_.limits.max_message},
       max_handshakes_{std::max<std::size_t>(
           (config_.max_connections > 0 ? config_.max_connections : max_descriptors()) / 2, 1)},
-      signals_{SIGINT, SIGTERM, SIGHUP},
+      signals_{signals_for(config_)},
       tls_{load_certificate(config_)},
       plain_acceptor_{poller_, config_.host, config_.port},
       tls_acceptor_{poller_, config_.host, config_.tls_port} {

@@ -660,6 +660,33 @@ def test_a_signal_while_a_client_is_stuck(run: Run, start):
 
 
 @task("1.2")
+def test_the_terminal_is_closed(start):
+    """A server in a terminal that is closed (SIGHUP) does not stay behind: it ends, and its port is free."""
+    screen, terminal = os.openpty()
+    server = start(under=["setsid", "--ctty"], stdin=terminal, stderr=terminal)
+    os.close(terminal)
+    os.close(screen)
+    status = server.wait()
+    check(
+        status in (0, -signal.SIGHUP),
+        "the server to end with its terminal",
+        server.ending(),
+        "signal(7): SIGHUP",
+        server=server,
+    )
+    server.stopped = True
+
+
+@task("1.2")
+@pytest.mark.how
+def test_nohup(run: Run, start):
+    """nohup(1): a server that was told so outlives its terminal."""
+    server = start(under=["nohup"])
+    server.signal(signal.SIGHUP)
+    run.expect_served(run.connect(server))
+
+
+@task("1.2")
 @pytest.mark.how
 def test_signalfd(start):
     """The signals come in by a signalfd: /proc/PID/fd has one, with SIGINT and SIGTERM in its mask."""

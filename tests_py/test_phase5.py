@@ -866,6 +866,21 @@ def test_reload(dial, start, tmp_path: Path):
 
 @task("5.2")
 @tls_port
+def test_a_closed_terminal_is_a_reload(run: Run, start, tmp_path: Path):
+    """With --cert, SIGHUP always means a reload: a terminal that is closed does not end the server."""
+    files = Files.at(tmp_path)
+    files.write(issue("localhost"))
+    screen, terminal = os.openpty()
+    server = start(*files.flags, under=["setsid", "--ctty"], stdin=terminal)
+    os.close(terminal)
+    os.close(screen)
+    said = wait_until(lambda: server.stderr().startswith("SIGHUP: certificate "))
+    check(said, "a reload", f"it says {server.stderr()!r}", server=server)
+    run.connect(server).handshake().echo()
+
+
+@task("5.2")
+@tls_port
 @bad_files
 def test_reload_of_bad_files(dial, start, tmp_path: Path, spoil):
     """SIGHUP with a bad file: it is named on stderr, and the old certificate stays in use."""

@@ -7,7 +7,10 @@ import select
 import signal
 import ssl
 import subprocess
+import tempfile
+from pathlib import Path
 
+from harness.certificates import Files, issue
 from harness.deadlines import REPLY, scaled, wait_until
 from harness.failures import check
 from harness.frames import TEXT, UNMASKED, encode
@@ -66,7 +69,9 @@ def crowd(trial: Trial, tls: bool, bytes_each: int) -> None:
     "no descriptor left", f"clients where there are {DESCRIPTORS} descriptors: all served, in turn"
 )
 def out_of_descriptors(trial: Trial) -> None:
-    server = trial.start()
+    files = Files.at(Path(trial.closers.enter_context(tempfile.TemporaryDirectory())))
+    files.write(issue("localhost"))
+    server = trial.start(*files.flags)
     server.limit_descriptors(DESCRIPTORS)
     room = DESCRIPTORS - server.descriptors()
     waiting = [Waiting(server, tls=number % 2 == 0) for number in range(200)]

@@ -5,6 +5,7 @@ import re
 import resource
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,6 +17,9 @@ from harness.deadlines import Deadline, scaled, wait_until
 from harness.failures import TODO_EXIT, CheckFailed
 
 LISTENING = re.compile(r"^listening on (tcp|http|ws|wss)://(\[[^\]]+\]|[^:\s]+):(\d+)$")
+# The kernel kills a server when whoever started it is gone, however that came (PR_SET_PDEATHSIG in
+# prctl(2)). setpriv(1) asks for it and becomes the server; a preexec_fn is not safe with threads.
+GUARD = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer)")
 
 
@@ -240,23 +244,22 @@ def launch(
     *flags: str,
     under: list[str] | None = None,
     env: dict[str, str] | None = None,
-    stderr: int | None = None,
+    **streams: int,
 ) -> Server:
     """Start it and wait for its `listening on` lines.
 
-    `under`: a command that runs it, such as strace. `stderr`: a descriptor, in place of a file that
-    Server.stderr() reads.
+    `under`: a command that runs it, such as strace. `streams`: descriptors, for stdin in place of
+    /dev/null, for stderr in place of the file that Server.stderr() reads.
     """
     arguments = [*(under or []), *target.arguments(flags)]
     handle, path = tempfile.mkstemp(prefix="server-", suffix=".stderr")
     with os.fdopen(handle, "wb") as file:
         process = subprocess.Popen(
-            arguments,
+            [*GUARD, *(under or []), *(GUARD if under else []), *target.arguments(flags)],
             cwd=target.directory,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=file if stderr is None else stderr,
             env=env or environment(),
+            **{"stdin": subprocess.DEVNULL, "stderr": file, **streams},
         )
     server = Server(arguments, process, Path(path), target.tls, process.pid)
     try:
@@ -308,7 +311,7 @@ def run_to_end(target: Target, *flags: str, exact: bool = False, **options) -> R
     """Run the server's command where it is expected to end at once (--help, a wrong flag)."""
     arguments = [*target.command, *flags] if exact else target.arguments(flags)
     process = subprocess.Popen(
-        arguments,
+        [*GUARD, *arguments],
         cwd=target.directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
