@@ -13,8 +13,9 @@ Signals::Signals(std::initializer_list<int> numbers) {
     // Unblocked, a signal would still run its default action: end the process.
     check(sigprocmask(SIG_BLOCK, &set, nullptr), "sigprocmask");
     fd_ = UniqueFd{check(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd")};
-    // send() has MSG_NOSIGNAL, but write() to a log whose reader is gone has nothing like it.
-    std::signal(SIGPIPE, SIG_IGN);
+    // send() has MSG_NOSIGNAL, but write() has nothing like it: a log whose reader is gone, or a
+    // file of as many bytes as there may be (ulimit -f), is an error and not the end.
+    for (const int number : {SIGPIPE, SIGXFSZ}) std::signal(number, SIG_IGN);
 }
 
 // Task 1.2: read one signalfd_siginfo; would-block means that there is none.

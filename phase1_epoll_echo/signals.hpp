@@ -6,8 +6,8 @@
 #include "common/unique_fd.hpp"
 
 /// While one of these exists, the given signals no longer interrupt anything: they wait in a
-/// descriptor, which epoll watches like any other (signalfd(2)). SIGPIPE is ignored from then on:
-/// what writes to a pipe without a reader gets EPIPE.
+/// descriptor, which epoll watches like any other (signalfd(2)). SIGPIPE and SIGXFSZ are ignored
+/// from then on: a write that can't be done is an error (EPIPE, EFBIG), and ends nothing.
 class Signals {
 public:
     /// Throws std::system_error.

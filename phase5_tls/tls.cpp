@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
@@ -16,6 +14,7 @@
 
 #include "common/error.hpp"
 #include "http.hpp"
+#include "key_log.hpp"
 
 using Status = IoResult::Status;
 
@@ -53,14 +52,6 @@ int select_protocol(SSL*, const unsigned char** selected, unsigned char* selecte
                                              reinterpret_cast<const unsigned char*>(ours.data()),
                                              ours.size(), offered, offered_size);
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-/// Wireshark reads TLS with the keys that a browser or a server logs into this file.
-void log_key(const SSL*, const char* line) {
-    static std::FILE* const file = std::fopen(secure_getenv("SSLKEYLOGFILE"), "ae");
-    if (!file) return;
-    std::fprintf(file, "%s\n", line);
-    std::fflush(file);
 }
 
 using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
@@ -116,7 +107,7 @@ Context make_context() {
     // terminal.
     SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
     SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
-    if (secure_getenv("SSLKEYLOGFILE")) SSL_CTX_set_keylog_callback(context, log_key);
+    log_keys(context);
     return made;
 }
 

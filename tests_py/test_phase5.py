@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import resource
 import signal
 import socket
 import ssl
@@ -1046,6 +1047,52 @@ def test_key_log(dial, start, tmp_path: Path):
         f"the {len(wanted)} secrets of the connection in SSLKEYLOGFILE",
         f"{len(wanted - logged)} of them are missing from {len(logged)} lines",
         "SSL_CTX_set_keylog_callback(3)",
+        server=server,
+    )
+
+
+KEY_LOGS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "in a directory that is not there": (lambda log: log.parent.rmdir(), "No such file"),
+    "a directory": (lambda log: log.mkdir(), "Is a directory"),
+    "a symbolic link": (lambda log: log.symlink_to("target"), "symbolic links"),
+    "a FIFO": (os.mkfifo, "No such device"),
+    "a file that others can read": (
+        lambda log: (log.touch(), log.chmod(0o644)),
+        "others can read it",
+    ),
+}
+
+
+@task("5.2")
+@plain_port
+@pytest.mark.parametrize("make, reason", KEY_LOGS.values(), ids=KEY_LOGS)
+def test_a_key_log_that_cannot_be_used(target: Target, tmp_path: Path, make, reason: str):
+    """SSLKEYLOGFILE that cannot be used safely: exit status 1, and one line that names it and says why."""
+    log = tmp_path / "keys" / "log"
+    log.parent.mkdir()
+    make(log)
+    result = run_to_end(target, env=environment(SSLKEYLOGFILE=str(log)))
+    expect_one_line(result, 1, f"SSLKEYLOGFILE {log}: ")
+    check(reason in result.stderr, f"the reason: {reason}", told(result))
+
+
+@task("5.2")
+@tls_port
+def test_a_key_log_that_is_full(dial, start, tmp_path: Path):
+    """When a key can no longer be logged, the server says so once, and serves on."""
+    log = tmp_path / "keys"
+    server = start(env=environment(SSLKEYLOGFILE=str(log)))
+    dial(TlsClient, server).handshake().echo()
+    check(log.stat().st_mode & 0o777 == 0o600, "a key log of mode 0600", oct(log.stat().st_mode))
+    most = log.stat().st_size
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (most, most))
+    for _ in range(2):
+        dial(TlsClient, server).handshake().echo()
+    said = server.stderr()
+    check(
+        said.count("\n") == 1 and said.startswith("SSLKEYLOGFILE"),
+        "one line on stderr about SSLKEYLOGFILE",
+        f"it says {said!r}",
         server=server,
     )
 

@@ -307,7 +307,13 @@ class Result:
     stderr: str
 
 
-def run_to_end(target: Target, *flags: str, exact: bool = False, **options) -> Result:
+def run_to_end(
+    target: Target,
+    *flags: str,
+    exact: bool = False,
+    env: dict[str, str] | None = None,
+    **options,
+) -> Result:
     """Run the server's command where it is expected to end at once (--help, a wrong flag)."""
     arguments = [*target.command, *flags] if exact else target.arguments(flags)
     process = subprocess.Popen(
@@ -317,7 +323,7 @@ def run_to_end(target: Target, *flags: str, exact: bool = False, **options) -> R
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=env or environment(),
         **options,
     )
     try:
