@@ -73,8 +73,8 @@ void require(bool success, const char* call) {
 }
 
 std::string openssl_error(const std::string& what) {
-    // The newest error names what failed last; older ones are what led to it.
-    const char* reason = ERR_reason_error_string(ERR_peek_last_error());
+    // The oldest error is the cause; the newer ones say only which calls failed of it.
+    const char* reason = ERR_reason_error_string(ERR_peek_error());
     ERR_clear_error();
     return what + ": " + (reason ? reason : "unknown error");
 }

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 /// Calls one of OpenSSL's free functions.
 template <auto function>
@@ -22,6 +23,8 @@ using X509Certificate = std::unique_ptr<X509, Free<X509_free>>;
 struct Certificate {
     X509Certificate x509;
     PrivateKey key;
+    std::vector<X509Certificate> chain{};  // those that vouch for it
+    std::string name = "made here";        // or its file
 };
 
 /// A P-256 key and a certificate for localhost, 127.0.0.1 and ::1, signed by itself and valid for
@@ -35,5 +38,5 @@ std::string fingerprint(const X509& certificate);
 /// Throws std::runtime_error with openssl_error() for a call that did not succeed.
 void require(bool success, const char* call);
 
-/// "what: " and OpenSSL's reason for its last failure; empties its queue of errors.
+/// "what: " and OpenSSL's reason for the failure; empties its queue of errors.
 std::string openssl_error(const std::string& what);

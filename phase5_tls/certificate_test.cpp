@@ -103,6 +103,7 @@ TEST_CASE("a fingerprint is SHA-256 over the DER form, as browsers show it") {
 TEST_CASE("an error of OpenSSL is told by its reason, and taken off its queue") {
     ERR_clear_error();
     ERR_raise(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH);
+    ERR_raise(ERR_LIB_SSL, ERR_R_X509_LIB);
     CHECK(openssl_error("cannot use the key") == "cannot use the key: key values mismatch");
     CHECK(ERR_peek_error() == 0);
     CHECK(openssl_error("what") == "what: unknown error");

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "certificate_file.hpp"
 #include "common/error.hpp"
 #include "http.hpp"
 #include "key_log.hpp"
@@ -103,9 +104,6 @@ Context make_context() {
     require(SSL_CTX_set_session_id_context(
                 context, reinterpret_cast<const unsigned char*>(id.data()), id.size()) == 1,
             "SSL_CTX_set_session_id_context");
-    // Nobody is there to type a key's password: without this, OpenSSL would ask for it on the
-    // terminal.
-    SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
     SSL_CTX_set_alpn_select_cb(context, select_protocol, nullptr);
     log_keys(context);
     return made;
@@ -201,20 +199,19 @@ struct SocketBio {
     }
 };
 
-TlsContext::TlsContext() : context_{make_context()}, bio_{SocketBio::shared()} {
-    const Certificate certificate = make_self_signed_certificate();
-    if (SSL_CTX_use_certificate(get(), certificate.x509.get()) != 1 ||
-        SSL_CTX_use_PrivateKey(get(), certificate.key.get()) != 1)
-        throw std::runtime_error{openssl_error("cannot use the certificate made")};
-}
+TlsContext::TlsContext() : TlsContext{make_self_signed_certificate()} {}
 
 TlsContext::TlsContext(const std::string& certificate_file, const std::string& key_file)
+    : TlsContext{read_certificate(certificate_file, key_file)} {}
+
+TlsContext::TlsContext(const Certificate& certificate)
     : context_{make_context()}, bio_{SocketBio::shared()} {
-    if (SSL_CTX_use_certificate_chain_file(get(), certificate_file.c_str()) != 1)
-        throw std::runtime_error{openssl_error("cannot use the certificate " + certificate_file)};
-    if (SSL_CTX_use_PrivateKey_file(get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(get()) != 1)
-        throw std::runtime_error{openssl_error("cannot use the key " + key_file)};
+    bool success = SSL_CTX_use_certificate(get(), certificate.x509.get()) == 1 &&
+                   SSL_CTX_use_PrivateKey(get(), certificate.key.get()) == 1;
+    for (const X509Certificate& issuer : certificate.chain)
+        success = success && SSL_CTX_add1_chain_cert(get(), issuer.get()) == 1;
+    if (!success)
+        throw std::runtime_error{openssl_error("cannot use the certificate " + certificate.name)};
 }
 
 std::string TlsContext::fingerprint() const {

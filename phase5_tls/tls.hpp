@@ -28,6 +28,8 @@ public:
     BIO* bio() const { return bio_.get(); }
 
 private:
+    explicit TlsContext(const Certificate& certificate);
+
     std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> context_;
     std::unique_ptr<BIO, Free<BIO_free_all>> bio_;
 };

@@ -442,8 +442,13 @@ def test_a_privileged_port(target: Target):
 
 
 def drop_bind_right() -> None:
-    PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE = 24, 10
-    CDLL(None).prctl(PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0)
+    CAP_NET_BIND_SERVICE = 10
+    drop_right(CAP_NET_BIND_SERVICE)
+
+
+def drop_right(capability: int) -> None:
+    PR_CAPBSET_DROP = 24
+    CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
 @task("1.1")

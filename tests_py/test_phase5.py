@@ -18,6 +18,7 @@ from harness import browser as browsers
 from harness import strace, websockets_client
 from harness import tls_clients as tls
 from harness.certificates import (
+    KINDS,
     Files,
     fingerprint_of,
     issue,
@@ -58,7 +59,7 @@ from harness.server import Server, Target, environment, run_to_end
 from harness.sockdiag import wait_until_read
 from harness.tls_clients import TLS1_1, TLS1_2, TLS1_3, TcpClient, TlsClient
 from harness.tools import need_ipv6, run_tool, tool, wscat
-from test_phase1 import expect_one_line, told
+from test_phase1 import drop_right, expect_one_line, told
 from test_phase3 import numbered
 
 task = pytest.mark.task
@@ -786,33 +787,89 @@ def make_directory(path: Path) -> None:
     path.mkdir()
 
 
-BAD_FILES: dict[str, tuple[str, Callable[[Files], object]]] = {
-    "no certificate file": ("certificate", lambda files: files.certificate.unlink()),
-    "no key file": ("key", lambda files: files.key.unlink()),
-    "an empty certificate": ("certificate", lambda f: f.certificate.write_bytes(b"")),
-    "a certificate of garbage": (
+def fill_in(which: str, content: Callable[[], bytes]) -> Callable[[Files], object]:
+    return lambda files: getattr(files, which).write_bytes(content())
+
+
+NO_CERTIFICATE = "there is no PEM certificate in it"
+NO_KEY = "there is no PEM private key in it"
+OTHER_KEY = "it is the key of another certificate"
+DAMAGED = "it is damaged"
+GARBAGE = b"-----BEGIN %s-----\nAAAA\n-----END %s-----\n"
+HERE_IS = issue("localhost")
+# What is wrong with which file, how it comes about, and what is said of it.
+BAD_FILES: dict[str, tuple[str, Callable[[Files], object], str]] = {
+    "no certificate file": (
         "certificate",
-        lambda files: files.certificate.write_bytes(
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-        ),
-    ),
-    "a key of garbage": ("key", lambda files: files.key.write_bytes(os.urandom(500))),
-    "the key of another certificate": (
-        "key",
-        lambda files: files.key.write_bytes(issue("other").key_pem()),
-    ),
-    "the certificate as key": (
-        "key",
-        lambda files: files.key.write_bytes(files.certificate.read_bytes()),
+        lambda files: files.certificate.unlink(),
+        "No such file or directory",
     ),
     "a directory as certificate": (
         "certificate",
         lambda files: make_directory(files.certificate),
+        "it is a directory",
     ),
+    "a FIFO as certificate": (
+        "certificate",
+        lambda files: (files.certificate.unlink(), os.mkfifo(files.certificate)),
+        "it is not a regular file",
+    ),
+    "/dev/null as certificate": (
+        "certificate",
+        lambda files: (files.certificate.unlink(), files.certificate.symlink_to("/dev/null")),
+        "it is not a regular file",
+    ),
+    "an empty certificate": ("certificate", fill_in("certificate", bytes), NO_CERTIFICATE),
+    "a certificate in DER": ("certificate", fill_in("certificate", HERE_IS.der), NO_CERTIFICATE),
+    "a key as certificate": (
+        "certificate",
+        fill_in("certificate", HERE_IS.key_pem),
+        NO_CERTIFICATE,
+    ),
+    "a certificate of garbage": (
+        "certificate",
+        fill_in("certificate", lambda: GARBAGE % (b"CERTIFICATE", b"CERTIFICATE")),
+        DAMAGED,
+    ),
+    "half a certificate": (
+        "certificate",
+        fill_in("certificate", lambda: HERE_IS.pem()[:200]),
+        DAMAGED,
+    ),
+    "a chain of garbage": (
+        "certificate",
+        fill_in("certificate", lambda: HERE_IS.pem() + GARBAGE % (b"CERTIFICATE", b"CERTIFICATE")),
+        DAMAGED,
+    ),
+    "far too long a certificate": (
+        "certificate",
+        fill_in("certificate", lambda: HERE_IS.pem() + bytes(2 * MIB)),
+        "it is too long",
+    ),
+    "no key file": ("key", lambda files: files.key.unlink(), "No such file or directory"),
+    "a directory as key": ("key", lambda files: make_directory(files.key), "it is a directory"),
+    "an empty key": ("key", fill_in("key", bytes), NO_KEY),
+    "a key of random bytes": ("key", fill_in("key", lambda: os.urandom(500)), NO_KEY),
+    "a key in DER": ("key", fill_in("key", HERE_IS.key_der), NO_KEY),
+    "the certificate as key": ("key", fill_in("key", HERE_IS.pem), NO_KEY),
+    "a key of garbage": (
+        "key",
+        fill_in("key", lambda: GARBAGE % (b"PRIVATE KEY", b"PRIVATE KEY")),
+        DAMAGED,
+    ),
+    "half a key": ("key", fill_in("key", lambda: HERE_IS.key_pem()[:100]), DAMAGED),
     "a key that has a password": (
         "key",
-        lambda files: files.key.write_bytes(issue("other").key_pem(b"secret")),
+        fill_in("key", lambda: HERE_IS.key_pem(b"secret")),
+        "it has a password",
     ),
+} | {
+    f"the {kind} key of another certificate": (
+        "key",
+        fill_in("key", lambda kind=kind: issue("other", kind=kind).key_pem()),
+        OTHER_KEY,
+    )
+    for kind in KINDS
 }
 bad_files = pytest.mark.parametrize("spoil", BAD_FILES.values(), ids=BAD_FILES)
 
@@ -821,20 +878,74 @@ bad_files = pytest.mark.parametrize("spoil", BAD_FILES.values(), ids=BAD_FILES)
 @plain_port
 @bad_files
 def test_bad_certificate_files(target: Target, tmp_path: Path, spoil):
-    """A certificate or key that cannot be used: exit status 1, and one line that names the file."""
-    name, change = spoil
+    """A certificate or key that cannot be used: exit status 1, and one line that names the file and the fault."""
+    name, change, fault = spoil
     files = Files.at(tmp_path)
     files.write(issue("localhost"))
     change(files)
     result = run_to_end(target, *files.flags, start_new_session=True)
-    expect_one_line(result, 1, str(getattr(files, name)))
+    said = f"cannot use the {name} {getattr(files, name)}: {fault}"
+    expect_one_line(result, 1, f"phase{target.phase}: {said}")
+
+
+@task("5.2")
+@plain_port
+def test_a_key_that_may_not_be_read(target: Target, tmp_path: Path):
+    """A key without the right to read it: exit status 1, and one line that says so."""
+    files = Files.at(tmp_path)
+    files.write(issue("localhost"))
+    files.key.chmod(0)
+    result = run_to_end(target, *files.flags, preexec_fn=drop_file_rights)
+    expect_one_line(result, 1, f"cannot use the key {files.key}: Permission denied")
+
+
+def drop_file_rights() -> None:
+    CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+    drop_right(CAP_DAC_OVERRIDE)
+    drop_right(CAP_DAC_READ_SEARCH)
+
+
+@task("5.2")
+@tls_port
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_keys(dial, start, tmp_path: Path, kind: str):
+    """Certificates with a key of each kind are served, also from one file that holds both."""
+    files = Files.at(tmp_path)
+    files.write(issue("localhost", kind=kind))
+    both = tmp_path / "both.pem"
+    both.write_bytes(files.key.read_bytes() + files.certificate.read_bytes())
+    for flags in (files.flags, Files(both, both).flags):
+        dial(TlsClient, start(*flags)).handshake().echo()
+
+
+@task("5.2")
+@tls_port
+@pytest.mark.parametrize(
+    "hours, words",
+    [((-2, -1), "has expired"), ((1, 2), "is not valid yet")],
+    ids=["past", "future"],
+)
+def test_dates_that_are_wrong(dial, start, tmp_path: Path, hours, words: str):
+    """A certificate out of its time is served, for a clock may be wrong; stderr says so, at start and at a reload."""
+    files = Files.at(tmp_path)
+    files.write(issue("localhost", begins=hours[0], ends=hours[1]))
+    server = start(*files.flags)
+    dial(TlsClient, server).handshake().echo()
+    reload_and_wait(server)
+    said = f"the certificate {files.certificate} {words}\n"
+    check(
+        server.stderr().count(said) == 2,
+        f"{said!r}, at start and at a reload",
+        f"it says {server.stderr()!r}",
+        server=server,
+    )
 
 
 def reload_and_wait(server: Server) -> str:
     """SIGHUP, and what the server then says on stderr."""
     before = len(server.stderr())
     server.signal(signal.SIGHUP)
-    wait_until(lambda: server.stderr()[before:].endswith("\n"))
+    wait_until(lambda: "SIGHUP: " in server.stderr()[before:].rpartition("\n")[0])
     return server.stderr()[before:]
 
 
@@ -885,7 +996,7 @@ def test_a_closed_terminal_is_a_reload(run: Run, start, tmp_path: Path):
 @bad_files
 def test_reload_of_bad_files(dial, start, tmp_path: Path, spoil):
     """SIGHUP with a bad file: it is named on stderr, and the old certificate stays in use."""
-    name, change = spoil
+    name, change, fault = spoil
     files = Files.at(tmp_path)
     old = files.write(issue("old"))
     server = start(*files.flags)
@@ -893,8 +1004,8 @@ def test_reload_of_bad_files(dial, start, tmp_path: Path, spoil):
     change(files)
     said = reload_and_wait(server)
     check(
-        str(getattr(files, name)) in said and said.count("\n") == 1,
-        f"one line on stderr that names {getattr(files, name).name}",
+        f"{getattr(files, name)}: {fault}" in said and said.count("\n") == 1,
+        f"one line on stderr that names {getattr(files, name).name} and says: {fault}",
         f"it said {said!r}",
         "PROTOCOL 21",
         server=server,

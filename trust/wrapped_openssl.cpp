@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -33,11 +34,18 @@ WRAP(int, SSL_CTX_use_certificate, For::certificate, (SSL_CTX * context, X509* x
      (context, x509), 0)
 WRAP(int, SSL_CTX_use_PrivateKey, For::certificate, (SSL_CTX * context, EVP_PKEY* key),
      (context, key), 0)
-WRAP(int, SSL_CTX_use_certificate_chain_file, For::certificate,
-     (SSL_CTX * context, const char* file), (context, file), 0)
-WRAP(int, SSL_CTX_use_PrivateKey_file, For::certificate,
-     (SSL_CTX * context, const char* file, int type), (context, file, type), 0)
-WRAP(int, SSL_CTX_check_private_key, For::certificate, (const SSL_CTX* context), (context), 0)
+WRAP(BIO*, BIO_new_mem_buf, For::certificate, (const void* bytes, int size), (bytes, size), nullptr)
+WRAP(X509*, PEM_read_bio_X509_AUX, For::certificate,
+     (BIO * bio, X509** into, pem_password_cb* ask, void* argument), (bio, into, ask, argument),
+     nullptr)
+WRAP(X509*, PEM_read_bio_X509, For::certificate,
+     (BIO * bio, X509** into, pem_password_cb* ask, void* argument), (bio, into, ask, argument),
+     nullptr)
+WRAP(EVP_PKEY*, PEM_read_bio_PrivateKey, For::certificate,
+     (BIO * bio, EVP_PKEY** into, pem_password_cb* ask, void* argument), (bio, into, ask, argument),
+     nullptr)
+WRAP(int, X509_check_private_key, For::certificate, (const X509* x509, const EVP_PKEY* key),
+     (x509, key), 0)
 WRAP(SSL*, SSL_new, For::client, (SSL_CTX * context), (context), nullptr)
 WRAP(int, SSL_read_ex, For::client, (SSL * ssl, void* buffer, std::size_t size, std::size_t* done),
      (ssl, buffer, size, done), 0)

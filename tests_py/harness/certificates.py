@@ -5,14 +5,23 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from harness.failures import check
 from harness.server import Server
+
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+KINDS: dict[str, Callable[[], Key]] = {
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+}
 
 _FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}|\b[0-9A-Fa-f]{64}\b")
 
@@ -20,7 +29,7 @@ _FINGERPRINT = re.compile(r"(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}|\b[0-9A-Fa-f]{
 @dataclass(frozen=True)
 class Issued:
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: Key
 
     @property
     def fingerprint(self) -> str:
@@ -28,6 +37,13 @@ class Issued:
 
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    def key_der(self) -> bytes:
+        form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return self.key.private_bytes(serialization.Encoding.DER, form, none)
 
     def key_pem(self, password: bytes | None = None) -> bytes:
         hidden = (
@@ -39,12 +55,19 @@ class Issued:
         return self.key.private_bytes(serialization.Encoding.PEM, form, hidden)
 
 
-def issue(name: str, issuer: Issued | None = None, authority: bool = False) -> Issued:
-    """A certificate for localhost, signed by `issuer` or by itself.
+def issue(
+    name: str,
+    issuer: Issued | None = None,
+    authority: bool = False,
+    kind: str = "P-256",
+    begins: float = -1,
+    ends: float = 24,
+) -> Issued:
+    """A certificate for localhost, signed by `issuer` or by itself; valid as told in hours from now.
 
     With the extensions that RFC 5280 §4.2.1 wants of it, and so does Python since 3.13.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = KINDS[kind]()
     signer = issuer.key if issuer else key
     usages = ["content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
     usages += ["crl_sign", "encipher_only", "decipher_only"]
@@ -66,12 +89,13 @@ def issue(name: str, issuer: Issued | None = None, authority: bool = False) -> I
         .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(hours=begins))
+        .not_valid_after(now + datetime.timedelta(hours=ends))
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    return Issued(builder.sign(signer, hashes.SHA256()), key)
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return Issued(builder.sign(signer, digest), key)
 
 
 @dataclass(frozen=True)
