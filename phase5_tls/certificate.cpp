@@ -39,7 +39,7 @@ Certificate make_self_signed_certificate() {
     set_random_serial(x509);
     constexpr long hour = 3600;
     require(X509_gmtime_adj(X509_getm_notBefore(&x509), -hour) &&  // clocks differ
-                X509_gmtime_adj(X509_getm_notAfter(&x509), 30 * 24 * hour),
+                X509_gmtime_adj(X509_getm_notAfter(&x509), certificate_days * 24 * hour),
             "X509_gmtime_adj");
     require(X509_set_pubkey(&x509, made.key.get()) == 1, "X509_set_pubkey");
     X509_NAME* name = X509_get_subject_name(&x509);

@@ -27,9 +27,11 @@ struct Certificate {
     std::string name = "made here";        // or its file
 };
 
-/// A P-256 key and a certificate for localhost, 127.0.0.1 and ::1, signed by itself and valid for
-/// 30 days: enough to try things out, and to be warned of by every browser. Throws
-/// std::runtime_error.
+/// How long a certificate that is made here is valid.
+constexpr long certificate_days = 30;
+
+/// A P-256 key and a certificate for localhost, 127.0.0.1 and ::1, signed by itself: enough to try
+/// things out, and to be warned of by every browser. Throws std::runtime_error.
 Certificate make_self_signed_certificate();
 
 /// SHA-256 over the DER form, as browsers show it: "AB:CD:…".

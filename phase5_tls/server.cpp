@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 
 #include "common/error.hpp"
 #include "common/log.hpp"
@@ -72,6 +73,7 @@ void Server::run() {
         const auto is_ready = [&](int fd) {
             return std::ranges::any_of(events, [&](auto& event) { return event.data.fd == fd; });
         };
+        renew_tls();
         begin_round(events.size() + held_back_.size());
         if (is_ready(signals_.fd())) on_signal();
         for (const epoll_event& event : events) dispatch(event);
@@ -136,6 +138,17 @@ void Server::reload_certificate() {
         log_line("SIGHUP: certificate ", print);
     } catch (const std::exception& error) {
         log_line("SIGHUP: the old certificate stays: ", error.what());
+    }
+}
+
+// No timer is set for it: a server that has slept for days renews when somebody comes, and before
+// that client is served.
+void Server::renew_tls() {
+    try {
+        if (tls_.renew(std::time(nullptr)))
+            log_line("new certificate, long before the old one expires: ", tls_.fingerprint());
+    } catch (const std::exception& error) {
+        log_line("the old certificate and ticket keys stay: ", error.what());
     }
 }
 

@@ -71,6 +71,7 @@ private:
     void on_signal();
     void close_clients();
     void reload_certificate();
+    void renew_tls();
     void on_timer();
     void accept_clients(Acceptor& acceptor, int listener);
     void add_client(UniqueFd socket, bool tls, const sockaddr_storage& peer);

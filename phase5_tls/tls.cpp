@@ -2,6 +2,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -53,6 +54,14 @@ int select_protocol(SSL*, const unsigned char** selected, unsigned char* selecte
                                              reinterpret_cast<const unsigned char*>(ours.data()),
                                              ours.size(), offered, offered_size);
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+constexpr std::time_t hour = 3600;
+
+/// Also when the clock was set back, by more than a certificate allows for: nothing is to be kept
+/// until it has caught up.
+bool is_old(std::time_t since, std::time_t age, std::time_t now) {
+    return now - since >= age || since - now > hour;
 }
 
 using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
@@ -199,7 +208,9 @@ struct SocketBio {
     }
 };
 
-TlsContext::TlsContext() : TlsContext{make_self_signed_certificate()} {}
+TlsContext::TlsContext() : TlsContext{make_self_signed_certificate()} {
+    made_ = tickets_since_;
+}
 
 TlsContext::TlsContext(const std::string& certificate_file, const std::string& key_file)
     : TlsContext{read_certificate(certificate_file, key_file)} {}
@@ -216,6 +227,27 @@ TlsContext::TlsContext(const Certificate& certificate)
 
 std::string TlsContext::fingerprint() const {
     return ::fingerprint(*SSL_CTX_get0_certificate(get()));
+}
+
+bool TlsContext::renew(std::time_t now) {
+    if (!is_old(tickets_since_, 12 * hour, now)) return false;
+    tickets_since_ = now;
+    renew_ticket_keys();
+    if (made_ == 0 || !is_old(made_, certificate_days * 24 * hour / 2, now)) return false;
+    *this = TlsContext{};
+    tickets_since_ = made_ = now;
+    return true;
+}
+
+// A ticket is a session, sealed with a key that is the same for all. Whoever gets hold of that key
+// can read what was recorded of every TLS 1.2 session with a ticket (RFC 5077 §5.5).
+void TlsContext::renew_ticket_keys() {
+    std::vector<unsigned char> keys(
+        static_cast<std::size_t>(SSL_CTX_get_tlsext_ticket_keys(get(), nullptr, 0)));
+    require(RAND_bytes(keys.data(), static_cast<int>(keys.size())) == 1, "RAND_bytes");
+    require(SSL_CTX_set_tlsext_ticket_keys(get(), keys.data(), keys.size()) == 1,
+            "SSL_CTX_set_tlsext_ticket_keys");
+    OPENSSL_cleanse(keys.data(), keys.size());
 }
 
 TlsTransport::TlsTransport(UniqueFd socket, const TlsContext& context)

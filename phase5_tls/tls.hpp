@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <ctime>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,12 @@ public:
     /// The SHA-256 fingerprint of the certificate.
     std::string fingerprint() const;
 
+    /// To be called now and then, with the time of day: makes new ticket keys every 12 hours, and a
+    /// new certificate, where it was made here, halfway through its life; then it returns true.
+    /// What is open goes on with what it began with. Throws std::runtime_error; then the old stays
+    /// in use for 12 hours more.
+    bool renew(std::time_t now);
+
     SSL_CTX* get() const { return context_.get(); }
 
     /// Between OpenSSL and the sockets of all connections; each has it for its turn.
@@ -30,8 +37,12 @@ public:
 private:
     explicit TlsContext(const Certificate& certificate);
 
+    void renew_ticket_keys();
+
     std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>> context_;
     std::unique_ptr<BIO, Free<BIO_free_all>> bio_;
+    std::time_t tickets_since_ = std::time(nullptr);
+    std::time_t made_ = 0;  // the certificate was, here; 0: it is from a file
 };
 
 struct SocketBio;

@@ -8,7 +8,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
+#include <utility>
 
 #include "common/test_memory.hpp"
 #include "common/test_sockets.hpp"
@@ -103,12 +105,32 @@ struct Link {
 };
 
 struct OpenLink : Link {
-    OpenLink() {
+    explicit OpenLink(const TlsContext& context = shared_context()) : Link{context} {
         REQUIRE(shake_hands() == Status::want_read);
         REQUIRE(transport.ready());
         client.receive();  // session tickets
     }
 };
+
+using Session = std::unique_ptr<SSL_SESSION, Free<SSL_SESSION_free>>;
+
+/// What a client may come back with: not so, to OpenSSL, where a connection just breaks off.
+Session new_session(const TlsContext& context) {
+    const OpenLink link{context};
+    SSL_set_shutdown(link.client.ssl.get(), SSL_SENT_SHUTDOWN);
+    return Session{SSL_get1_session(link.client.ssl.get())};
+}
+
+bool is_resumed(const TlsContext& context, const Session& session) {
+    Link link{context};
+    REQUIRE(SSL_set_session(link.client.ssl.get(), session.get()) == 1);
+    REQUIRE(link.shake_hands() == Status::want_read);
+    REQUIRE(link.transport.ready());
+    SSL_set_shutdown(link.client.ssl.get(), SSL_SENT_SHUTDOWN);
+    return SSL_session_reused(link.client.ssl.get()) == 1;
+}
+
+constexpr std::time_t hour = 3600;
 
 /// A certificate and its key in files that are gone afterwards.
 struct PemFiles {
@@ -609,4 +631,54 @@ TEST_CASE("a key with a password is refused: nobody is there to type it") {
     const PemFiles files;
     CHECK(complaint(files.certificate(), files.locked_key()) ==
           "cannot use the key " + files.locked_key() + ": it has a password");
+}
+
+TEST_CASE("ticket keys are new every 12 hours: then an old ticket leads to a whole handshake") {
+    TlsContext context;
+    const std::string print = context.fingerprint();
+    const std::time_t start = std::time(nullptr);
+    const auto session = new_session(context);
+    CHECK(is_resumed(context, session));
+    CHECK(!context.renew(start + 12 * hour - 60));
+    CHECK(is_resumed(context, session));
+
+    CHECK(!context.renew(start + 12 * hour + 60));
+    CHECK(!is_resumed(context, session));
+    const auto next = new_session(context);
+    CHECK(!context.renew(start + 24 * hour));
+    CHECK(is_resumed(context, next));
+    CHECK(context.fingerprint() == print);
+}
+
+TEST_CASE("a certificate that was made here is made again halfway through its life") {
+    TlsContext context;
+    std::string print = context.fingerprint();
+    std::time_t now = std::time(nullptr);
+    OpenLink before{context};
+    CHECK(!context.renew(now + 15 * 24 * hour - 60));
+    CHECK(context.fingerprint() == print);
+    for (int times = 0; times < 2; ++times) {
+        now += 16 * 24 * hour;
+        CHECK(context.renew(now));
+        CHECK(context.fingerprint() != std::exchange(print, context.fingerprint()));
+        CHECK(!context.renew(now));
+    }
+    OpenLink after{context};
+    CHECK(before.send("hello").status == Status::done);
+    before.client.receive();
+    CHECK(to_text(before.client.received) == "hello");
+}
+
+TEST_CASE("a clock that is set back is no reason to keep anything longer") {
+    TlsContext context;
+    const std::time_t now = std::time(nullptr);
+    CHECK(!context.renew(now - 60));
+    CHECK(context.renew(now - 2 * hour));
+}
+
+TEST_CASE("a certificate from files stays, for years") {
+    const PemFiles files;
+    TlsContext context{files.certificate(), files.key()};
+    CHECK(!context.renew(std::time(nullptr) + 1000 * 24 * hour));
+    CHECK(context.fingerprint() == files.print);
 }

@@ -1117,6 +1117,69 @@ def test_resumption(dial, start, tmp_path: Path, version: ssl.TLSVersion):
     dial(TlsClient, server, settings=settings, session=session).handshake().echo()
 
 
+CLOCK = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* The time of day, and as many hours as are in a file. */
+time_t time(time_t* where) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    FILE* file = fopen(getenv("HOURS_LATER"), "r");
+    int hours = 0;
+    if (file && fscanf(file, "%d", &hours) != 1) hours = 0;
+    if (file) fclose(file);
+    time_t result = now.tv_sec + 3600 * (time_t)hours;
+    if (where) *where = result;
+    return result;
+}
+"""
+
+
+@task("5.2")
+@how
+@tls_port
+def test_what_is_renewed(dial, start, tmp_path: Path):
+    """After 12 hours there are new ticket keys; after 15 days a new certificate, where the server made it."""
+    clock, later = tmp_path / "clock.so", tmp_path / "later"
+    run_tool("cc", "-shared", "-fPIC", "-x", "c", "-o", str(clock), "-", input=CLOCK)
+    asan = "verify_asan_link_order=0"
+    server = start(env=environment(LD_PRELOAD=str(clock), HOURS_LATER=str(later), asan=asan))
+    first, settings = printed_fingerprint(server), tls.context()
+    old = dial(TlsClient, server).handshake()
+    later.write_text("11")
+    session = ticket(dial, server, settings)  # good for two hours
+
+    def come_back(hours: int) -> tuple[bool, str]:
+        later.write_text(str(hours))
+        client = dial(TlsClient, server, settings=settings, session=session)
+        client.handshake().echo()
+        return client.sock.session_reused, fingerprint_of(client.certificate())
+
+    for hours, words in ((11, "resumed"), (12, "not resumed")):
+        reused, found = come_back(hours)
+        check(
+            reused == (words == "resumed") and found == first,
+            f"after {hours} hours the first certificate, and a session that is {words}",
+            f"session_reused is {reused}, the certificate's fingerprint {found}",
+            "RFC 5077 §5.5",
+            server=server,
+        )
+    for days in (16, 32):
+        _, last = come_back(24 * days)
+        check(
+            last != first,
+            f"a new certificate after {days} days",
+            "it is the old one",
+            server=server,
+        )
+        said = plain(server.stderr().splitlines()[-1])
+        check(said.endswith(last), f"its fingerprint on stderr, {last}", f"it says {said!r}")
+        first = last
+    old.echo(b"an old connection goes on")
+
+
 @task("5.2")
 @tls_port
 def test_openssl_s_client(start):
