@@ -1,6 +1,7 @@
 // The log: lines on stderr, which perhaps nobody reads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <ostream>
@@ -15,7 +16,13 @@ constexpr std::size_t max_log_line = PIPE_BUF - 96;
 class LineBuffer : public std::streambuf {
 public:
     LineBuffer() { setp(text_.data(), text_.data() + text_.size()); }
-    std::string_view text() const { return {pbase(), static_cast<std::size_t>(pptr() - pbase())}; }
+
+    /// Control characters become '?': what is quoted can't begin another line, or move the cursor.
+    std::string_view text() {
+        const auto is_control = [](char c) { return (c >= '\0' && c < ' ') || c == '\x7F'; };
+        std::replace_if(pbase(), pptr(), is_control, '?');
+        return {pbase(), static_cast<std::size_t>(pptr() - pbase())};
+    }
 
 private:
     std::array<char, max_log_line> text_;

@@ -67,6 +67,14 @@ TEST_CASE("a line is made of its parts") {
     CHECK(read_all(pipe.reader.get()) == "127.0.0.1:4000 ended: 17 bytes in, after 0.25 s\n");
 }
 
+TEST_CASE("a line stays one line, whatever is quoted in it") {
+    const Pipe pipe;
+    const StderrIs own{pipe.writer.get()};
+    log_line("--port takes a number, not '", "8080\n\r\t\x1b[2J\x7f", "', gr\u00fc\u00dfe");
+    CHECK(read_all(pipe.reader.get()) ==
+          "--port takes a number, not '8080????[2J?', gr\u00fc\u00dfe\n");
+}
+
 TEST_CASE("a line that is too long is cut") {
     const Pipe pipe;
     const StderrIs own{pipe.writer.get()};

@@ -9,6 +9,9 @@
 
 namespace {
 
+/// 31 years. Added to the time since the machine's start, in nanoseconds, it fits into 64 bits.
+constexpr double max_seconds = 1e9;
+
 /// The whole text as a number from least to most; throws std::invalid_argument.
 template <typename Number>
 Number parse_number(const std::string& text, Number least, Number most) {
@@ -53,19 +56,20 @@ void Options::count(const std::string& flag, const std::string& value, const std
     const auto set = [&target, least](const std::string& text) {
         target = parse_number<std::size_t>(text, least, most);
     };
-    flags_.push_back({flag, value, help, std::to_string(target), set,
-                      "a whole number from " + std::to_string(least)});
+    flags_.push_back(
+        {flag, value, help, std::to_string(target), set,
+         "a whole number from " + std::to_string(least) + " to " + std::to_string(most)});
 }
 
 void Options::seconds(const std::string& flag, const std::string& help,
                       std::chrono::milliseconds& target) {
     const auto set = [&target](const std::string& text) {
-        const double number = parse_number<double>(text, 0.0, 1e9);
+        const double number = parse_number<double>(text, 0.0, max_seconds);
         target =
             std::chrono::ceil<std::chrono::milliseconds>(std::chrono::duration<double>{number});
     };
-    flags_.push_back(
-        {flag, "SECONDS", help, to_text(target), set, "seconds, decimals allowed (0: no limit)"});
+    flags_.push_back({flag, "SECONDS", help, to_text(target), set,
+                      "seconds up to 1e9, decimals allowed (0: no limit)"});
 }
 
 void Options::either(const std::string& flag, const std::string& first, const std::string& second,

@@ -27,7 +27,8 @@ public:
     void port(const std::string& flag, const std::string& help, std::uint16_t& target);
     void count(const std::string& flag, const std::string& value, const std::string& help,
                std::size_t& target, std::size_t least = 1);
-    /// Seconds, decimals allowed; 0 turns the limit off.
+    /// Seconds, decimals allowed, a part of a millisecond counts as a whole one; 0 turns the limit
+    /// off.
     void seconds(const std::string& flag, const std::string& help,
                  std::chrono::milliseconds& target);
     /// One of two words; `target` is true for the second.

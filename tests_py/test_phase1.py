@@ -411,6 +411,58 @@ def test_a_wrong_flag(target: Target, flags: list[str]):
     expect_one_line(result, 2, flags[0])
 
 
+def numbers_of(target: Target) -> dict[str, str]:
+    """The flags that take a number, and what they count: --help tells."""
+    text = run_to_end(target, "--help", exact=True).stdout
+    flags = dict(re.findall(r"^  (--[\w-]+) (\S+)  ", text, re.M))
+    unknown = {flag: what for flag, what in flags.items() if what not in NUMBERS | TEXTS}
+    check(not unknown, "flags of a kind that is tried here", f"{unknown} are not")
+    return {flag: what for flag, what in flags.items() if what in NUMBERS}
+
+
+NUMBERS = {"PORT", "BYTES", "N", "SECONDS"}
+TEXTS = {"ADDR", "FILE", "ORIGIN", "pause|drop"}
+MOST = {"BYTES": str(2**63 - 1), "N": str(2**63 - 1), "SECONDS": "1e9"}
+LEAST = {"BYTES": "1", "N": "1", "SECONDS": "0"}
+
+
+@task("1.1")
+@pytest.mark.how
+def test_numbers_that_are_none(target: Target):
+    """Every flag that takes a number: what is none is refused in one line that names it, with exit status 2."""
+    for flag in numbers_of(target):
+        for words in ([flag, "5x"], [f"{flag}="], [flag, "1", flag, "1\n2"]):
+            expect_one_line(run_to_end(target, *words, exact=True), 2, f"{flag} takes ")
+
+
+@task("1.1")
+@pytest.mark.how
+@pytest.mark.parametrize("end", [MOST, LEAST], ids=["most", "least"])
+def test_numbers_at_their_ends(run: Run, target: Target, start, end: dict[str, str]):
+    """With every number as large, or as small, as a flag takes it: clients are served, and then it sleeps."""
+    numbers = numbers_of(target)
+    flags = [word for flag, what in numbers.items() if what in end for word in (flag, end[what])]
+    server = start(*flags)
+    for _ in range(3):
+        client = run.connect(server)
+        run.expect_served(client, "x")
+        server.expect_idle("nothing is due", "a time has overflowed, or was cut short.")
+        client.close()
+
+
+@task("1.1")
+@pytest.mark.how
+def test_the_last_port(target: Target, start):
+    """--port 65535 is a port like any other."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 65535))
+        except OSError as error:
+            pytest.skip(f"port 65535: {error}")
+    start("--port", "65535")
+
+
 @task("1.1")
 def test_port_in_use(target: Target, start):
     """A port that is taken: `phaseN: cannot listen on ADDRESS:PORT: Address already in use`, exit 1."""

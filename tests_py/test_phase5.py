@@ -592,6 +592,67 @@ def test_zero_sets_no_timer(run: Run):
     check(not armed + waits, "no timer", "there is one", drawn=drawn, server=server)
 
 
+def alarm(server: Server) -> float:
+    """In how many seconds its timer rings (proc(5): fdinfo)."""
+    for fd in os.listdir(f"/proc/{server.pid}/fd"):
+        text = Path(f"/proc/{server.pid}/fdinfo/{fd}").read_text()
+        if found := re.search(r"^it_value: \((\d+), (\d+)\)", text, re.M):
+            return int(found[1]) + int(found[2]) / 1e9
+    return 0.0
+
+
+FAR = ["86400", "2592000", "2147483.647", "2147483.648", "4294967.296", "2e7", "1e9"]
+
+
+@task("5.1")
+@how
+@plain_port
+@pytest.mark.parametrize("seconds", FAR)
+def test_deadlines_that_are_far_off(run: Run, start, seconds: str):
+    """Deadlines in days and years are neither early nor late, and nothing wakes up for them meanwhile."""
+    flags = [word for name in DURATIONS for word in (f"--{name}", seconds)]
+    server = start(*flags)
+    run.connect(server).send_request(HEAD)
+    message = run.connect(server).handshake()
+    message.send_frames(encode(TEXT, b"and so on", fin=False))
+    server.expect_idle("deadlines are far off", "a time has overflowed.", 6)
+    due = alarm(server)
+    check(
+        float(seconds) - 60 < due <= float(seconds),
+        f"a timer that rings in {seconds} s or a little less",
+        f"it rings in {due} s",
+        "timerfd_create(2)",
+        server=server,
+    )
+
+
+@task("5.1")
+@plain_port
+def test_deadlines_that_are_near(run: Run, start):
+    """The shortest time is no time, not none: 0 alone turns a deadline off."""
+    for flags in (["--handshake-timeout", "1e-9"], ["--handshake-timeout=0.0000000001"]):
+        silent = run.connect(start(*flags))
+        check(
+            silent.read_more(Deadline()) or silent.ended, "an end", "there is none", client=silent
+        )
+    quiet = run.connect(start("--ping-interval", "1e-9", "--idle-timeout", "1e-9")).handshake()
+    quiet.expect_frame(PING)
+    quiet.expect_close(1001)
+    slow = run.connect(start("--message-timeout", "1e-9")).handshake()
+    slow.send_frames(encode(TEXT, b"and so on", fin=False))
+    slow.expect_close(1008)
+
+
+@task("5.1")
+@plain_port
+def test_one_port_for_both(target: Target):
+    """The same number for both ports: exit 1, and the line that says that it is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        number = str(probe.getsockname()[1])
+    result = run_to_end(target, "--port", number, "--tls-port", number)
+    expect_one_line(result, 1, f"cannot listen on 127.0.0.1:{number}: Address already in use")
+
+
 # --- Task 5.1: deadlines and backpressure ---------------------------------------------------------
 
 
