@@ -27,9 +27,10 @@ Outcome parse(std::span<const std::byte> stream, Cuts cuts,
         if (!parser.complete()) return {};
         const Request& request = parser.request();
         PROMISE(request.fields.size() <= RequestParser::max_fields, "a bounded number of fields");
-        outcome.answer = wants_page(request) ? page_response() : answer_handshake(request, origins);
+        outcome.answer =
+            wants_page(request) ? page_response(request) : answer_handshake(request, origins);
     } catch (const HttpError& error) {
-        outcome = {0, refusal(error)};
+        outcome = {0, refusal(error, parser.method())};
     }
     return outcome;
 }
@@ -42,14 +43,18 @@ std::size_t count(const std::string& text, const std::string& what) {
 
 /// What every handshake has that may be answered with 101, seen without a parser.
 void check_accepted(std::string head, const std::string& answer) {
-    const auto key_line = head;  // before the case goes
     while (head.starts_with("\r\n")) head.erase(0, 2);
     const bool gets = head.starts_with("GET ");
     for (char& c : head) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
     const std::string line = head.substr(0, head.find("\r\n"));
-    PROMISE(key_line.find("GET ") < 8192 && line.ends_with(" http/1.1"), "GET and HTTP/1.1");
+    PROMISE(gets && line.find(" http/1.") == line.size() - 9 && line.back() >= '1' &&
+                line.back() <= '9' && line.find('#') == std::string::npos,
+            "GET and HTTP/1.1 or higher");
     for (const char* once : {"\r\nhost:", "\r\nsec-websocket-key:", "\r\nsec-websocket-version:"})
         PROMISE(count(head, once) == 1, "exactly one Host, key and version");
+    for (const char* never : {"\r\ntransfer-encoding:", "\r\nexpect:"})
+        PROMISE(count(head, never) == 0, "nothing that is to follow the head");
+    PROMISE(count(head, "\r\ncontent-length:") <= 1, "no two lengths");
     PROMISE(count(head, "\r\nupgrade:") > 0 && count(head, "\r\nconnection:") > 0, "an upgrade");
     PROMISE(count(head, "websocket") > 2 && count(head, "upgrade") > 1, "of this protocol");
     PROMISE(answer.find("\r\nSec-WebSocket-Accept: ") != std::string::npos, "the key is answered");
@@ -61,12 +66,19 @@ void check_outcome(std::span<const std::byte> stream, const Outcome& outcome) {
         PROMISE(stream.size() <= RequestParser::max_head, "a head that does not end is refused");
         return;
     }
-    const ServerOutput output = read_server_output(to_bytes(outcome.answer));
+    const ServerOutput output = read_server_output(to_bytes(outcome.answer), asks_head(stream));
     PROMISE(output.whole, "a whole response");
-    constexpr std::array known{101, 200, 400, 403, 405, 414, 426, 431, 505};
+    if (output.status != 101)
+        PROMISE(output.body.empty() == asks_head(stream),
+                "no content for HEAD, and for HEAD alone");
+    constexpr std::array known{101, 200, 400, 403, 405, 414, 417, 426, 431, 505};
     PROMISE(std::ranges::find(known, output.status) != known.end(), "a status of ours");
     if (output.status == 405)
-        PROMISE(output.head.find("\r\nAllow: GET\r\n") != std::string::npos, "405 says Allow");
+        PROMISE(output.head.find("\r\nAllow: GET") != std::string::npos, "405 says Allow");
+    if (output.status != 101)
+        PROMISE(
+            output.head.find("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n") != std::string::npos,
+            "a response has a date");
     if (output.status == 426)
         PROMISE(output.head.find("\r\nSec-WebSocket-Version: 13\r\n") != std::string::npos,
                 "426 says which version");

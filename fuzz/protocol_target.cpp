@@ -102,9 +102,9 @@ Conversation talk(std::span<const std::byte> stream, Cuts cuts, const Settings& 
 }
 
 std::size_t page_size() {
-    Request request;
-    request.method = "GET";
-    return page_response(request).size();
+    Request get;
+    get.method = "GET";
+    return page_response(get).size();
 }
 
 // What a client gets is what it is owed: all of it, where the server was left to itself.

@@ -210,7 +210,7 @@ unsigned ServerOutput::close_code() const {
     return value(frames.back().payload[0]) * 256 + value(frames.back().payload[1]);
 }
 
-ServerOutput read_server_output(std::span<const std::byte> bytes) {
+ServerOutput read_server_output(std::span<const std::byte> bytes, bool may_answer_head) {
     ServerOutput output;
     const std::string text = to_text(bytes);
     const auto end = text.find("\r\n\r\n");
@@ -228,8 +228,15 @@ ServerOutput read_server_output(std::span<const std::byte> bytes) {
     output.body = text.substr(end + 4);
     PROMISE(output.head.find("\r\nConnection: close\r\n") != std::string::npos, "a last response");
     PROMISE(output.body.size() <= content_length(output.head), "nothing behind a response");
-    output.whole = output.body.size() == content_length(output.head);
+    output.whole = output.body.size() == content_length(output.head) ||
+                   (may_answer_head && output.body.empty());
     return output;
+}
+
+bool asks_head(std::span<const std::byte> bytes) {
+    while (to_text(bytes.first(std::min<std::size_t>(bytes.size(), 2))) == "\r\n")
+        bytes = bytes.subspan(2);
+    return to_text(bytes.first(std::min<std::size_t>(bytes.size(), 5))) == "HEAD ";
 }
 
 Expected expected_answers(std::span<const std::byte> bytes, std::size_t max_message) {

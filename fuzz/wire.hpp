@@ -33,8 +33,11 @@ struct ServerOutput {
 /// Reads all that a server sent. Breaks a promise where that is not legal: a response with a wrong
 /// length, a masked frame, reserved bits, a length that is not minimal, a long or fragmented
 /// control frame, fragments out of order, text that is not UTF-8, a bad CLOSE, anything behind a
-/// CLOSE.
-ServerOutput read_server_output(std::span<const std::byte> bytes);
+/// CLOSE. A response has the content that it tells, or none if it may be the answer to a HEAD.
+ServerOutput read_server_output(std::span<const std::byte> bytes, bool may_answer_head);
+
+/// Whether a client has asked by HEAD, in what it sent.
+bool asks_head(std::span<const std::byte> bytes);
 
 /// What an echo server owes a client.
 struct Expected {

@@ -35,7 +35,7 @@ void Connection::receive(std::span<const std::byte> input) {
         unsent_ = answer_handshake(parser_.request());
         state_ = State::open;
     } catch (const HttpError& error) {
-        unsent_ = refusal(error);
+        unsent_ = refusal(error, parser_.method());
         state_ = State::refused;
     }
 }

@@ -62,7 +62,7 @@ TEST_CASE("frames are discarded, those that come with the handshake too") {
 
 TEST_CASE("a refusal is followed by the end of our stream, and we read on until the peer's") {
     Link link;
-    CHECK(link.ask("POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+    CHECK(link.ask("POST / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 405 "));
     CHECK(at_end(link.peer));
     CHECK(link.connection.interest() == EPOLLIN);
     CHECK(link.ask(handshake) == "");
@@ -79,7 +79,8 @@ TEST_CASE("a malformed head is refused before it has come to its end") {
 }
 
 TEST_CASE("an answer waits until the socket takes it") {
-    for (const std::string& request : {handshake, std::string{"POST / HTTP/1.1\r\n\r\n"}}) {
+    for (const std::string& request :
+         {handshake, std::string{"POST / HTTP/1.1\r\nHost: a\r\n\r\n"}}) {
         Link link;
         const std::size_t filled = fill(link.ours);
         push(link.peer, request);

@@ -18,28 +18,32 @@ bool has_version_13(const Request& request) {
     return versions.size() == 1 && versions[0] == "13";
 }
 
-// Task 2.1: all that RFC 6455 §4.2.1 asks for: a GET, HTTP/1.1, one Host, the upgrade and its
+// Task 2.1: all that RFC 6455 §4.2.1 asks for: a GET, HTTP/1.1 or higher, the upgrade and its
 // version, and one key of 16 bytes.
 bool is_handshake(const Request& request) {
     const auto keys = request.values("sec-websocket-key");
-    return request.method == "GET" && request.version == "HTTP/1.1" &&
-           request.values("host").size() == 1 && asks_for_upgrade(request) &&
+    return request.method == "GET" && request.version != "HTTP/1.0" && asks_for_upgrade(request) &&
            has_version_13(request) && keys.size() == 1 && base64_decoded_size(keys[0]) == 16;
 }
 
 // Task 2.2: the first thing that is wrong with it, in the order in which a client would mend them.
 [[noreturn]] void refuse(const Request& request) {
-    if (!request.version.starts_with("HTTP/1."))
-        throw HttpError{505, "this server speaks HTTP/1.1"};
-    if (request.version != "HTTP/1.1") throw HttpError{400, "a handshake is an HTTP/1.1 request"};
     if (request.method != "GET")
-        throw HttpError{405, "a handshake is a GET request", "Allow: GET\r\n"};
-    if (request.values("host").size() != 1) throw HttpError{400, "a request has exactly one Host"};
+        throw HttpError{405, "a handshake must be a GET request (got " + request.method + ")",
+                        "Allow: GET\r\n"};
+    if (request.version == "HTTP/1.0")
+        throw HttpError{400, "a handshake must be HTTP/1.1 or higher (got HTTP/1.0)"};
     if (!asks_for_upgrade(request))
-        throw HttpError{426, "this is a WebSocket server", how_to_upgrade};
+        throw HttpError{426,
+                        "the request does not ask for a WebSocket: Upgrade: websocket and "
+                        "Connection: Upgrade are required",
+                        how_to_upgrade};
     if (!has_version_13(request))
-        throw HttpError{426, "this server speaks WebSocket version 13", how_to_upgrade};
-    throw HttpError{400, "a handshake has one Sec-WebSocket-Key, 16 bytes in base64"};
+        throw HttpError{426, "Sec-WebSocket-Version is not 13", how_to_upgrade};
+    if (const auto count = request.values("sec-websocket-key").size(); count != 1)
+        throw HttpError{
+            400, "exactly one Sec-WebSocket-Key is required (got " + std::to_string(count) + ")"};
+    throw HttpError{400, "the Sec-WebSocket-Key is not 16 bytes in base64"};
 }
 
 }  // namespace
@@ -54,6 +58,7 @@ std::string accept_key(std::string_view key) {
 // named: none may be that was not offered (RFC 6455 §4.2.2), and none is supported.
 std::string answer_handshake(const Request& request) {
     if (!is_handshake(request)) refuse(request);
+    request.require_no_content();
     return response_head(101,
                          "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
                              accept_key(request.values("sec-websocket-key")[0]) + "\r\n");

@@ -23,10 +23,12 @@ private:
     std::string fields_;
 };
 
-/// The whole response that tells the client why, and that the connection ends.
-std::string refusal(const HttpError& error);
+/// The whole response that tells the client why, and that the connection ends. What answers a HEAD
+/// is the head alone, as it would be with content (RFC 9110 §9.3.2).
+std::string refusal(const HttpError& error, std::string_view method);
 
-/// A status line and header fields; `fields` are whole lines, each ended by CRLF.
+/// A status line and header fields; `fields` are whole lines, each ended by CRLF. But for 101,
+/// which need not have it, the Date is added (RFC 9110 §6.6.1).
 std::string response_head(int status, std::string_view fields);
 
 struct Request {
@@ -46,6 +48,10 @@ struct Request {
     /// Whether a field that is a comma-separated list has this member (in lower case); case does
     /// not matter, and a list may be spread over several fields (RFC 9110 §5.3, §5.6.1).
     bool has_token(std::string_view name, std::string_view token) const;
+
+    /// Throws HttpError where content follows the head (400), or waits for a 100 (417): that is for
+    /// requests that bring something, and would be taken for the first frame.
+    void require_no_content() const;
 };
 
 class RequestParser {
@@ -55,11 +61,14 @@ public:
     static constexpr std::size_t max_fields = 100;
 
     /// Takes bytes up to the end of the head and returns how many; what follows is not HTTP any
-    /// more. Each byte is looked at once, however it is cut. Throws HttpError (400, 414, 431).
+    /// more. Each byte is looked at once, however it is cut. Throws HttpError (400, 414, 431, 505).
     std::size_t take(std::span<const std::byte> input);
 
     bool complete() const { return complete_; }
     const Request& request() const { return request_; }
+
+    /// As soon as it is known; the refusal of a head that is not complete needs it too.
+    std::string_view method() const;
 
 private:
     std::size_t room() const;
@@ -68,6 +77,7 @@ private:
     void end_line();
     void parse_request_line();
     void parse_field();
+    void check_fields() const;
 
     Request request_;
     std::string line_;  // the one that is coming in

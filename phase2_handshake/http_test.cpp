@@ -35,9 +35,30 @@ int refused(std::string_view head) {
     return 0;
 }
 
-/// A head with these lines after its request line.
+/// A head with these lines behind its request line and its Host.
 std::string with_fields(const std::string& lines) {
-    return "GET / HTTP/1.1\r\n" + lines + "\r\n";
+    return "GET / HTTP/1.1\r\nHost: a\r\n" + lines + "\r\n";
+}
+
+/// What a whole head with these fields is refused with for bringing content, or waiting for a 100;
+/// 0 for nothing.
+int content_refused(const std::string& lines, const std::string& request_line = "GET / HTTP/1.1") {
+    try {
+        parse(request_line + "\r\nHost: a\r\n" + lines + "\r\n").request().require_no_content();
+    } catch (const HttpError& error) {
+        return error.status();
+    }
+    return 0;
+}
+
+/// The response without its Date, which is looked at.
+std::string without_date(std::string response) {
+    const std::string form = "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT";
+    const auto begin = response.find("\r\nDate: ");
+    REQUIRE(begin != std::string::npos);
+    CHECK(response.substr(begin + form.size(), 2) == "\r\n");
+    CHECK(response.substr(begin + form.size() - 4, 4) == " GMT");
+    return response.erase(begin, form.size());
 }
 
 void check_good(const RequestParser& parser) {
@@ -101,10 +122,79 @@ TEST_CASE("a request line is a token, a target and a version, parted by single s
     for (const char* line :
          {"GET", "GET /", "GET /HTTP/1.1", "GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / / HTTP/1.1",
           " GET / HTTP/1.1", "GET / HTTP/1.1 ", "GET\t/\tHTTP/1.1", "GET /\ta HTTP/1.1",
-          "G@T / HTTP/1.1", "GET  HTTP/1.1", "GET / http/1.1", "GET / FTP/1.1", " / HTTP/1.1"})
+          "G@T / HTTP/1.1", "GET  HTTP/1.1", " / HTTP/1.1"})
         CHECK_MESSAGE(refused(std::string{line} + "\r\n") == 400, line);
     CHECK(refused("P!#$%&'*+-.^_`|~09az / HTTP/1.1\r\n") == 0);
-    CHECK(parse("GET / HTTP/9.9\r\n\r\n").request().version == "HTTP/9.9");  // handshake.cpp's call
+}
+
+TEST_CASE("a version is HTTP/, a digit, a dot and a digit (RFC 9112 §2.3)") {
+    for (const char* version :
+         {"http/1.1", "FTP/1.1", "HTTP/1", "HTTP/1.", "HTTP/.1", "HTTP/1.1x", "HTTP/11.1",
+          "HTTP/1.10", "HTTP/1,1", "HTTP/1.x", "HTTP/-1.1", "HTTP1.1", "xHTTP/1.1", "HTTP/"})
+        CHECK_MESSAGE(refused("GET / " + std::string{version} + "\r\n") == 400, version);
+    for (const char* version : {"HTTP/0.9", "HTTP/2.0", "HTTP/3.0", "HTTP/9.9"})
+        CHECK_MESSAGE(refused("GET / " + std::string{version} + "\r\n") == 505, version);
+    for (const char* version : {"HTTP/1.0", "HTTP/1.1", "HTTP/1.2", "HTTP/1.9"})
+        CHECK_MESSAGE(refused("GET / " + std::string{version} + "\r\n") == 0, version);
+    CHECK(refused("PRI * HTTP/2.0\r\n") == 505);  // how HTTP/2 begins
+}
+
+TEST_CASE("a target has origin form or absolute form (RFC 9112 §3.2)") {
+    CHECK(refused("GET http://a:80/chat?x HTTP/1.1\r\n") == 0);
+    for (const char* target :
+         {"*", "chat", "a:80", "/#top", "/\xC3\xB6", "ftp://a/", "http://", "http://a:x/"})
+        CHECK_MESSAGE(refused("GET " + std::string{target} + " HTTP/1.1\r\n") == 400, target);
+}
+
+TEST_CASE("a request has exactly one Host, and a valid one (RFC 9112 §3.2)") {
+    const auto with_host = [](const std::string& lines, const std::string& version = "1.1") {
+        return refused("GET / HTTP/" + version + "\r\n" + lines + "\r\n");
+    };
+    for (const char* host : {"", "a", "a:80", "a:", "[::1]:80"})
+        CHECK_MESSAGE(with_host("Host: " + std::string{host} + "\r\n") == 0, host);
+    for (const char* host : {"a b", "a:x", "user@a", "a/b", "[::1", "a,b", "\xC3\xB6"}) {
+        CHECK_MESSAGE(with_host("Host: " + std::string{host} + "\r\n") == 400, host);
+        CHECK_MESSAGE(with_host("Host: " + std::string{host} + "\r\n", "1.0") == 400, host);
+    }
+    CHECK(with_host("") == 400);
+    CHECK(with_host("", "1.2") == 400);
+    CHECK(with_host("", "1.0") == 0);
+    for (const char* version : {"1.0", "1.1"})
+        CHECK(with_host("Host: a\r\nHost: a\r\n", version) == 400);
+    CHECK(refused("POST / HTTP/1.1\r\n\r\n") == 400);
+    CHECK(refused("GET http://a/ HTTP/1.1\r\nHost: b c\r\n\r\n") == 400);
+}
+
+TEST_CASE("where a request ends is not in doubt (RFC 9112 §6.3)") {
+    for (const char* length : {"", "x", "-1", "+1", "0x0", "1 1", "1.0", "0, 0", "0;"})
+        CHECK_MESSAGE(
+            refused(with_fields("Content-Length: " + std::string{length} + "\r\n")) == 400, length);
+    CHECK(refused(with_fields("Content-Length: 1\r\nContent-Length: 2\r\n")) == 400);
+    CHECK(refused(with_fields("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n")) == 400);
+    CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n") == 400);
+    CHECK(refused(with_fields("Content-Length: 99999999999999999999\r\n")) == 0);
+}
+
+TEST_CASE("a request that may have no content has none, and waits for none") {
+    for (const char* lines : {"", "Content-Length: 0\r\n", "Content-Length: 000\r\n"})
+        CHECK_MESSAGE(content_refused(lines) == 0, lines);
+    for (const char* lines : {"Content-Length: 1\r\n", "Content-Length: 99999999999999999999\r\n",
+                              "Content-Length: 010\r\n", "Transfer-Encoding: chunked\r\n",
+                              "Transfer-Encoding: identity\r\n", "Transfer-Encoding:\r\n"})
+        CHECK_MESSAGE(content_refused(lines) == 400, lines);
+    CHECK(content_refused("Expect: 100-continue\r\n") == 417);
+    CHECK(content_refused("Expect: the unexpected\r\n") == 417);
+    CHECK(content_refused("Expect: 100-continue\r\n", "GET / HTTP/1.0") == 0);  // RFC 9110 §10.1.1
+    CHECK(content_refused("Expect: 100-continue\r\nContent-Length: 1\r\n") == 400);
+}
+
+TEST_CASE("the method is known from the first space on") {
+    CHECK(parse("HEAD / HTTP/1.1\r\nHost").method() == "HEAD");
+    CHECK(parse("HEAD /").method() == "HEAD");
+    CHECK(parse("\r\nGET /").method() == "GET");
+    CHECK(parse("GET / HTTP/1.1\r\nHEAD x").method() == "GET");
+    CHECK(parse("HEAD").method() == "");
+    CHECK(parse("").method() == "");
 }
 
 TEST_CASE("a field is a token, a colon right after it, and a value (RFC 9112 §5)") {
@@ -114,8 +204,8 @@ TEST_CASE("a field is a token, a colon right after it, and a value (RFC 9112 §5
         CHECK_MESSAGE(refused(with_fields(std::string{line} + "\r\n")) == 400, line);
     const RequestParser parser = parse(with_fields("x-!#$%&'*+-.^_`|~09:\xC3\xB6\r\n"));
     REQUIRE(parser.complete());
-    CHECK(parser.request().fields[0].name == "x-!#$%&'*+-.^_`|~09");
-    CHECK(parser.request().fields[0].value == "\xC3\xB6");  // obs-text (RFC 9110 §5.5)
+    CHECK(parser.request().fields[1].name == "x-!#$%&'*+-.^_`|~09");
+    CHECK(parser.request().fields[1].value == "\xC3\xB6");  // obs-text (RFC 9110 §5.5)
 }
 
 TEST_CASE("a line ends with CR LF and nothing else (RFC 9112 §2.2)") {
@@ -161,7 +251,7 @@ TEST_CASE("a head of 8 KiB is taken, one byte more is refused") {
 
 TEST_CASE("100 fields are taken, one more is refused") {
     std::string lines;
-    for (std::size_t i = 0; i < RequestParser::max_fields; ++i) lines += "A:b\r\n";
+    for (std::size_t i = 1; i < RequestParser::max_fields; ++i) lines += "A:b\r\n";
     CHECK(parse(with_fields(lines)).request().fields.size() == 100);
     CHECK(refused(with_fields(lines + "A:b\r\n")) == 431);
 }
@@ -170,7 +260,7 @@ TEST_CASE("an overlong request line is refused while it comes in") {
     // What is counted is the line with its CR.
     const std::string frame = "GET  HTTP/1.1\r";
     const std::string target(RequestParser::max_request_line - frame.size(), '/');
-    CHECK(parse("GET " + target + " HTTP/1.1\r\n\r\n").complete());
+    CHECK(parse("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n").complete());
     CHECK(refused("GET " + target + "/ HTTP/1.1\r\n\r\n") == 414);
     CHECK(refused("GET " + std::string(RequestParser::max_request_line, '/')) == 414);
     const std::string value(RequestParser::max_request_line + 1, 'v');
@@ -204,13 +294,20 @@ TEST_CASE(
 }
 
 TEST_CASE("a refusal is a whole response that says why and that the connection ends") {
-    CHECK(refusal(HttpError{405, "no", "Allow: GET\r\n"}) ==
-          "HTTP/1.1 405 Method Not Allowed\r\n"
-          "Allow: GET\r\n"
-          "Content-Type: text/plain; charset=utf-8\r\n"
-          "Content-Length: 3\r\n"
-          "Connection: close\r\n"
-          "\r\n"
-          "no\n");
+    const std::string head =
+        "HTTP/1.1 405 Method Not Allowed\r\n"
+        "Allow: GET\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        "Content-Length: 3\r\n"
+        "Connection: close\r\n"
+        "\r\n";
+    const HttpError error{405, "no", "Allow: GET\r\n"};
+    CHECK(without_date(refusal(error, "POST")) == head + "no\n");
+    CHECK(without_date(refusal(error, "")) == head + "no\n");
+    CHECK(without_date(refusal(error, "HEAD")) == head);  // RFC 9110 §9.3.2
+}
+
+TEST_CASE("a response has a date, but for 101 (RFC 9110 §6.6.1)") {
+    CHECK(without_date(response_head(200, "A: b\r\n")) == "HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
     CHECK(response_head(101, "A: b\r\n") == "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n");
 }

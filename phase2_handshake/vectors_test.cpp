@@ -19,7 +19,7 @@ struct Peer {
             return answered ? to_bytes(answer_handshake(parser.request())) : Bytes{};
         } catch (const HttpError& error) {
             answered = refused = true;
-            return to_bytes(refusal(error));
+            return to_bytes(refusal(error, parser.method()));
         }
     }
     bool is_over() const { return refused; }

@@ -174,7 +174,7 @@ TEST_CASE("our stream does not end before what waits has gone") {
 
 TEST_CASE("a refused handshake is answered before our stream ends") {
     Link link;
-    const Bytes answer = link.ask(to_bytes("POST / HTTP/1.1\r\n\r\n"));
+    const Bytes answer = link.ask(to_bytes("POST / HTTP/1.1\r\nHost: a\r\n\r\n"));
     CHECK(to_text(answer).starts_with("HTTP/1.1 405 "));
     CHECK(at_end(link.peer));
     CHECK(link.reads());

@@ -19,7 +19,7 @@ void Protocol::receive(std::span<std::byte> input, Output& output) {
         if (state_ == State::connecting) input = input.subspan(receive_head(input, output));
         while (state_ == State::open && !input.empty()) receive_frame(input, output);
     } catch (const HttpError& error) {
-        output.add_text(refusal(error));
+        output.add_text(refusal(error, parser_->method()));
         state_ = State::closed;
     } catch (const ProtocolError& error) {
         close(error.code(), error.what(), output);

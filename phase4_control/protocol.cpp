@@ -10,7 +10,7 @@ void Protocol::receive(std::span<std::byte> input, Output& output) {
         if (state_ == State::connecting) input = input.subspan(receive_head(input, output));
         if (!input.empty()) receive_frames(input, output);
     } catch (const HttpError& error) {
-        output.add_text(refusal(error));
+        output.add_text(refusal(error, parser_->method()));
         state_ = State::closed;
     } catch (const ProtocolError& error) {
         fail(error.code(), error.what(), output);

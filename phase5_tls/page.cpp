@@ -1,5 +1,6 @@
 #include "page.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 namespace {
@@ -73,25 +74,41 @@ constexpr std::string_view html = R"(<!DOCTYPE html>
 </html>
 )";
 
+/// The path of a target in origin or absolute form (RFC 9112 §3.2), without its query.
+std::string_view path_of(std::string_view target) {
+    if (!target.starts_with('/')) {
+        const auto authority = target.find("://") + 3;
+        target.remove_prefix(std::min(target.find_first_of("/?", authority), target.size()));
+    }
+    const std::string_view path = target.substr(0, target.find('?'));
+    return path.empty() ? "/" : path;
+}
+
+/// The page needs its own script and style, and its own server; nothing else is let in.
+std::string make_page_fields() {
+    return "Content-Type: text/html; charset=utf-8\r\n"
+           "Content-Length: " +
+           std::to_string(html.size()) +
+           "\r\n"
+           "Content-Security-Policy: default-src 'none'; img-src data:; connect-src 'self'; "
+           "script-src 'unsafe-inline'; style-src 'unsafe-inline'\r\n"
+           "X-Content-Type-Options: nosniff\r\n"
+           "Cache-Control: no-store\r\n"
+           "Connection: close\r\n";
+}
+
 }  // namespace
 
 bool wants_page(const Request& request) {
-    return request.method == "GET" && request.target == "/" && request.version == "HTTP/1.1" &&
-           request.values("host").size() == 1 && !request.has_token("upgrade", "websocket");
+    return path_of(request.target) == "/" && !request.has_token("upgrade", "websocket");
 }
 
-std::string page_response() {
-    // The page needs its own script and style, and its own server; nothing else is let in.
-    return response_head(200,
-                         "Content-Type: text/html; charset=utf-8\r\n"
-                         "Content-Length: " +
-                             std::to_string(html.size()) +
-                             "\r\n"
-                             "Content-Security-Policy: default-src 'none'; img-src data:; "
-                             "script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                             "connect-src 'self'\r\n"
-                             "X-Content-Type-Options: nosniff\r\n"
-                             "Cache-Control: no-store\r\n"
-                             "Connection: close\r\n") +
-           std::string{html};
+std::string page_response(const Request& request) {
+    if (request.method != "GET" && request.method != "HEAD")
+        throw HttpError{405, "the page is for GET and HEAD (got " + request.method + ")",
+                        "Allow: GET, HEAD\r\n"};
+    request.require_no_content();
+    static const std::string fields = make_page_fields();
+    const std::string head = response_head(200, fields);
+    return request.method == "HEAD" ? head : head + std::string{html};
 }

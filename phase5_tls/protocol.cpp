@@ -11,7 +11,7 @@ void Protocol::receive(std::span<std::byte> input, Output& output) {
         if (state_ == State::connecting) input = input.subspan(receive_head(input, output));
         if (!input.empty()) receive_frames(input, output);
     } catch (const HttpError& error) {
-        output.add_text(refusal(error));
+        output.add_text(refusal(error, parser_->method()));
         state_ = State::closed;
     } catch (const ProtocolError& error) {
         fail(error.code(), error.what(), output);
@@ -23,7 +23,7 @@ std::size_t Protocol::receive_head(std::span<const std::byte> input, Output& out
     if (parser_->complete()) {
         const Request& request = parser_->request();
         if (wants_page(request)) {
-            output.add_text(page_response());
+            output.add_text(page_response(request));
             state_ = State::closed;
         } else {
             output.add_text(answer_handshake(request, origins_));
@@ -136,6 +136,6 @@ void Protocol::ping(Output& output) {
 }
 
 void Protocol::refuse_slow_head(Output& output) {
-    output.add_text(refusal(HttpError{408, "the request took too long"}));
+    output.add_text(refusal(HttpError{408, "the request took too long"}, parser_->method()));
     state_ = State::closed;
 }

@@ -356,7 +356,8 @@ void TlsTransport::on_failure() {
     broken_ = true;
     if (first_byte_ >= 'A' && first_byte_ <= 'Z') {
         const std::string answer =
-            refusal(HttpError{400, "this port speaks TLS: https:// or wss://"});
+            refusal(HttpError{400, "this port speaks TLS: https:// or wss://"},
+                    first_byte_ == 'H' ? "HEAD" : "GET");
         unsent_.append(std::as_bytes(std::span{answer}));
     }
     ERR_clear_error();

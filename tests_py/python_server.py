@@ -17,11 +17,16 @@ import signal
 import socket
 import sys
 import time
+from email.utils import formatdate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MAX_HEAD, MAX_FIELDS, MAX_TARGET, READ_SIZE = 8192, 100, 4096, 65536
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+NAME = rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+"
+FUTURE = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+"
+AUTHORITY = re.compile(rb"(?:" + NAME + rb"|\[([^\]]+)\])(?::0*(\d{0,5}))?")
+ABSOLUTE = re.compile(rb"(?i:https?|wss?)://([^/?]*).*")
 
 
 # --- the opening handshake ----------------------------------------------------------------------
@@ -34,13 +39,14 @@ class Refusal(Exception):
         super().__init__(why)
         self.status, self.why, self.headers = status, why, headers
 
-    def response(self) -> bytes:
+    def response(self, method: bytes) -> bytes:
         body = self.why + "\n"
         lines = [f"HTTP/1.1 {self.status}", *self.headers, "Connection: close"]
+        lines.append("Date: " + formatdate(usegmt=True))
         if any(header.startswith("Upgrade") for header in self.headers):
-            lines[-1] = "Connection: Upgrade, close"
-        lines += ["Content-Type: text/plain", f"Content-Length: {len(body)}", "", body]
-        return "\r\n".join(lines).encode()
+            lines.append("Connection: Upgrade")
+        lines += ["Content-Type: text/plain", f"Content-Length: {len(body)}", ""]
+        return "\r\n".join([*lines, "" if method == b"HEAD" else body]).encode()
 
 
 def split_lines(data: bytearray, scanned: int, lines: list[bytes]) -> tuple[int, bool]:
@@ -51,30 +57,69 @@ def split_lines(data: bytearray, scanned: int, lines: list[bytes]) -> tuple[int,
         scanned = 0
         if not line.endswith(b"\r") or b"\r" in line[:-1] or b"\0" in line:
             raise Refusal("400 Bad Request", "a bare CR, a bare LF or a NUL in the request head")
-        if line == b"\r":
+        if line == b"\r" and lines:
             return 0, True
-        lines.append(line[:-1])
+        lines += [line[:-1]] if line != b"\r" else []  # §2.2 of RFC 9112: one before it is ignored
     return len(data), False
 
 
-def parse_request(lines: list[bytes]) -> tuple[bytes, dict[bytes, list[bytes]]]:
+def is_authority(text: bytes) -> bool:
+    if not (found := AUTHORITY.fullmatch(text)) or int(found[2] or 0) > 65535:
+        return False
+    try:
+        return not found[1] or bool(
+            re.fullmatch(FUTURE, found[1]) or socket.inet_pton(socket.AF_INET6, found[1].decode())
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def is_target(text: bytes) -> bool:
+    absolute = ABSOLUTE.fullmatch(text)
+    formed = text.startswith(b"/") or (absolute and is_authority(absolute[1]))
+    return bool(formed and re.fullmatch(rb"[\x21-\x7e]+", text) and b"#" not in text)
+
+
+def parse_request(lines: list[bytes]) -> dict[bytes, list[bytes]]:
     parts = lines[0].split(b" ") if lines else []
-    if len(parts) != 3 or not all(parts) or not re.fullmatch(rb"HTTP/\d\.\d", parts[2]):
+    if len(parts) < 3 or not re.fullmatch(rb"HTTP/\d\.\d", parts[-1]) or not TOKEN.match(parts[0]):
         raise Refusal("400 Bad Request", "the request line is not METHOD TARGET HTTP/1.1")
-    method, target, version = parts
+    method, target, version = parts[0], b" ".join(parts[1:-1]), parts[-1]
+    if not version.startswith(b"HTTP/1."):
+        raise Refusal("505 HTTP Version Not Supported", "this is no HTTP/1.1 request")
     if len(target) > MAX_TARGET:
         raise Refusal("414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes")
+    if not is_target(target):
+        raise Refusal("400 Bad Request", "the target is no path and no URL")
     fields: dict[bytes, list[bytes]] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
         if not colon or not TOKEN.match(name):
             raise Refusal("400 Bad Request", "a header line is not NAME: VALUE")
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
-    if version != b"HTTP/1.1":
-        raise Refusal("505 HTTP Version Not Supported", "this is no HTTP/1.1 request")
+    check_fields(fields, version)
     if method != b"GET":
         raise Refusal("405 Method Not Allowed", "only GET opens a WebSocket", "Allow: GET")
-    return target, fields
+    if version == b"HTTP/1.0":
+        raise Refusal("505 HTTP Version Not Supported", "this is no HTTP/1.1 request")
+    if b"transfer-encoding" in fields or fields.get(b"content-length", [b""])[0].strip(b"0"):
+        raise Refusal("400 Bad Request", "a handshake has no content")
+    if b"expect" in fields:
+        raise Refusal("417 Expectation Failed", "nothing is expected of a handshake")
+    return fields
+
+
+def check_fields(fields: dict[bytes, list[bytes]], version: bytes) -> None:
+    """RFC 9112 §3.2, §6.3: what holds of every request."""
+    hosts, lengths = fields.get(b"host", []), fields.get(b"content-length", [])
+    if len(hosts) > 1 or (not hosts and version != b"HTTP/1.0"):
+        raise Refusal("400 Bad Request", "exactly one Host is wanted")
+    if any(host and not is_authority(host) for host in hosts):
+        raise Refusal("400 Bad Request", "the Host is no host and port")
+    if lengths and (len(lengths) > 1 or not re.fullmatch(rb"[0-9]+", lengths[0])):
+        raise Refusal("400 Bad Request", "the Content-Length is not one number")
+    if lengths and b"transfer-encoding" in fields:
+        raise Refusal("400 Bad Request", "Content-Length and Transfer-Encoding are both there")
 
 
 def tokens(values: list[bytes]) -> list[bytes]:
@@ -84,8 +129,6 @@ def tokens(values: list[bytes]) -> list[bytes]:
 def accept(fields: dict[bytes, list[bytes]]) -> bytes:
     """§4.2.1: what the client's handshake must hold; §4.2.2: the answer."""
     versions, keys = fields.get(b"sec-websocket-version", []), fields.get(b"sec-websocket-key", [])
-    if len(fields.get(b"host", [])) != 1:
-        raise Refusal("400 Bad Request", "exactly one Host is wanted")
     if b"websocket" not in tokens(fields.get(b"upgrade", [])):
         raise Refusal("400 Bad Request", "no Upgrade: websocket")
     if b"upgrade" not in tokens(fields.get(b"connection", [])):
@@ -175,7 +218,8 @@ class Http(Tcp):
         try:
             return self.head(data)
         except Refusal as refusal:
-            self.out += refusal.response()
+            line = self.lines[0] if self.lines else bytes(data[:MAX_HEAD])
+            self.out += refusal.response(line.partition(b" ")[0])
             self.closed = True
             return False
 
@@ -192,7 +236,7 @@ class Http(Tcp):
                 raise Refusal("414 URI Too Long", f"the target is longer than {MAX_TARGET} bytes")
             raise Refusal("431 Request Header Fields Too Large", "the request head is too large")
         if done:
-            self.out += accept(parse_request(self.lines)[1])
+            self.out += accept(parse_request(self.lines))
             self.open = True
         return done
 

@@ -6,18 +6,18 @@ import os
 import pytest
 from hypothesis import given, strategies
 
-from harness import http, vectors
+from harness import heads, http, vectors
 from harness.client import Client
 from harness.deadlines import wait_until
 from harness.examples import bounded
 from harness.failures import check
-from harness.http import KEY, changed, request, upgrade_headers
+from harness.heads import HEADERS, with_headers, with_line
+from harness.http import changed, request, upgrade_headers
 from harness.run import Run
 from harness.tools import tool
 
 task = pytest.mark.task
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # §1.3
-HEADERS = upgrade_headers()
 
 
 # --- Task 2.1: the handshake --------------------------------------------------------------------
@@ -79,41 +79,12 @@ def test_random_keys(run: Run):
     holds()
 
 
-def _with(*extra: tuple[str, str], **changes: str | None) -> list[tuple[str, str]]:
-    return changed(HEADERS, **changes) + list(extra)
-
-
-ACCEPTABLE = {
-    "lower case names": [(name.lower(), value) for name, value in HEADERS],
-    "upper case names": [(name.upper(), value) for name, value in HEADERS],
-    "tokens in odd case": _with(Upgrade="WebSocket", Connection="uPGRADE"),
-    "Connection is a list": _with(Connection="keep-alive, Upgrade"),
-    "Connection is a tight list": _with(Connection="keep-alive,Upgrade,x"),
-    "Upgrade is a list": _with(Upgrade="h2c, websocket"),
-    "empty list elements": _with(Connection=", ,Upgrade,"),
-    "Connection twice": _with(("Connection", "Upgrade"), Connection="keep-alive"),
-    "Upgrade twice": _with(("Upgrade", "websocket"), Upgrade="h2c"),
-    "tabs and spaces around values": _with(
-        Sec_WebSocket_Key=f"  \t{KEY} \t ", Upgrade="\twebsocket  "
-    ),
-    "headers in reverse": HEADERS[::-1],
-    "headers nobody knows": _with(
-        ("X-Empty", ""), ("Cookie", "a=b; c=d"), ("x!#$%&'*+-.^_`|~9", "1")
-    ),
-    "an Origin": _with(("Origin", "http://example.com")),
-    "offers that are not taken": _with(
-        ("Sec-WebSocket-Protocol", "chat, superchat"),
-        ("Sec-WebSocket-Extensions", "permessage-deflate"),
-    ),
-}
-
-
 @task("2.1")
-@pytest.mark.parametrize("what", ACCEPTABLE)
+@pytest.mark.parametrize("what", heads.ACCEPTABLE)
 def test_acceptable(connect, what: str):
     """Names and tokens are compared without case; lists may be split or repeated (RFC 6455 §4.2.1)."""
     client = connect()
-    client.send_request(request(ACCEPTABLE[what]))
+    client.send_request(heads.ACCEPTABLE[what])
     client.expect_upgrade(cause=f"a check is too strict: {what}.")
 
 
@@ -125,17 +96,41 @@ def test_no_space_after_the_colon(connect):
     client.expect_upgrade()
 
 
+def expect_all_taken(run: Run, family: heads.Heads, rule: str) -> None:
+    """Each of them opens a WebSocket."""
+    server = run.start()
+    for what, head in family.items():
+        client = run.connect(server)
+        client.send_request(head)
+        client.expect_upgrade(cause=f"this was refused: {what}. See {rule}.")
+        client.close()
+
+
 @task("2.1")
-@pytest.mark.parametrize(
-    "path",
-    ["/", "/chat?room=1&name=a%20b", "/" + "x" * 3000],
-    ids=["/", "query", "long"],
-)
-def test_targets(connect, path: str):
-    """The target may be any path, with a query or without (RFC 6455 §4.1)."""
+def test_targets(run: Run):
+    """The target may be any path, with a query or without, or a URL (RFC 6455 §4.1, RFC 9112 §3.2.2)."""
+    expect_all_taken(run, heads.GOOD_TARGETS, "RFC 9112 §3.2")
+
+
+@task("2.1")
+def test_hosts(run: Run):
+    """A Host is a name or an address, perhaps with a port, or empty (RFC 9110 §7.2, RFC 9112 §3.2)."""
+    expect_all_taken(run, heads.GOOD_HOSTS, "RFC 9110 §7.2")
+
+
+@task("2.1")
+def test_newer_http(run: Run):
+    """A higher minor version of HTTP is taken for 1.1 (RFC 6455 §4.2.1, item 1; RFC 9110 §2.5)."""
+    expect_all_taken(run, heads.NEWER_HTTP, "RFC 9110 §2.5")
+
+
+@task("2.1")
+def test_a_key_with_unused_bits(connect):
+    """The key that RFC 6455 §4.1 prints has unused bits set: it is 16 bytes all the same, and its text is hashed."""
+    key = "AQIDBAUGBwgJCgsMDQ4PEC=="
     client = connect()
-    client.send_request(request(target=path))
-    client.expect_upgrade()
+    client.send_request(request(upgrade_headers(key)))
+    client.expect_upgrade(key, cause="clients in the field send such keys: decode them leniently.")
 
 
 @task("2.1")
@@ -165,10 +160,10 @@ def test_every_cut(connect, start):
 def test_at_the_limits(connect, start):
     """A head of exactly 8 KiB is accepted, and so is one of exactly 100 fields."""
     server = start()
-    filling = 8192 - len(request(_with(("X-Filling", ""))))
+    filling = 8192 - len(request(with_headers(("X-Filling", ""))))
     for headers in (
-        _with(("X-Filling", "f" * filling)),
-        _with(*[("X", "y")] * (100 - len(HEADERS))),
+        with_headers(("X-Filling", "f" * filling)),
+        with_headers(*[("X", "y")] * (100 - len(HEADERS))),
     ):
         client = connect(server)
         client.send_request(request(headers))
@@ -228,116 +223,122 @@ def test_a_client_that_gives_up(run: Run, start):
 # --- Task 2.2: refusals -------------------------------------------------------------------------
 
 
-def _line(text: str) -> bytes:
-    """The request with one more header line, written as it is."""
-    return request()[:-2] + text.encode("latin-1") + b"\r\n\r\n"
-
-
-BAD_REQUEST = {
-    "no Host": request(_with(Host=None)),
-    "Host twice": request(_with(("Host", "localhost"))),
-    "no key": request(_with(Sec_WebSocket_Key=None)),
-    "key twice": request(_with(("Sec-WebSocket-Key", KEY))),
-    "empty key": request(_with(Sec_WebSocket_Key="")),
-    "key of 15 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 15).decode())),
-    "key of 17 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 17).decode())),
-    "key of 18 bytes": request(_with(Sec_WebSocket_Key=base64.b64encode(b"k" * 18).decode())),
-    "key without padding": request(_with(Sec_WebSocket_Key=KEY.rstrip("="))),
-    "key that is no base64": request(_with(Sec_WebSocket_Key="!" * 22 + "==")),
-    "key in base64url": request(_with(Sec_WebSocket_Key="-_" * 10 + "-A==")),
-    "key with a space inside": request(_with(Sec_WebSocket_Key=KEY[:10] + " " + KEY[11:])),
-    "bare LF": request().replace(b"\r\n", b"\n"),
-    "one bare LF": request().replace(b"Upgrade: websocket\r\n", b"Upgrade: websocket\n"),
-    "bare CR": _line("X-A: b\rc"),
-    "CR in a name": _line("X\rA: b"),
-    "NUL in a value": _line("X-A: b\0c"),
-    "NUL in a name": _line("X\0A: b"),
-    "space before the colon": _line("X-A : b"),
-    "space in a name": _line("X A: b"),
-    "folded line": _line("X-A: b\r\n c"),
-    "folded first header": b"GET / HTTP/1.1\r\n Host: localhost\r\n"
-    + request().split(b"\r\n", 1)[1],
-    "no colon": _line("X-A b"),
-    "empty name": _line(": b"),
-    "no version": request().replace(b" HTTP/1.1", b""),
-    "no target": request().replace(b"GET / HTTP", b"GET HTTP"),
-    "empty target": request().replace(b"GET / HTTP", b"GET  HTTP"),
-    "spaces in the target": request().replace(b"GET / HTTP", b"GET /a b HTTP"),
-    "no HTTP": b"hello there\r\n\r\n",
-    "TLS to the plain port": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03"
-    + b"\x17" * 50
-    + b"\r\n\r\n",
-}
-
-
 @task("2.2")
-@pytest.mark.parametrize("what", BAD_REQUEST)
+@pytest.mark.parametrize("what", heads.BAD_REQUEST)
 def test_bad_request(connect, what: str):
     """A malformed head or handshake: 400, as a whole response that says why (RFC 6455 §4.2.1, RFC 9112)."""
     client = connect()
-    client.send_request(BAD_REQUEST[what])
+    client.send_request(heads.BAD_REQUEST[what])
     client.expect_refusal(400, cause=f"this was not refused: {what}.")
 
 
-NO_UPGRADE = {
-    "no Upgrade": _with(Upgrade=None),
-    "no Connection": _with(Connection=None),
-    "Upgrade is a longer word": _with(Upgrade="websockets"),
-    "Upgrade has a word before": _with(Upgrade="xwebsocket"),
-    "Upgrade with a space inside": _with(Upgrade="web socket"),
-    "Upgrade of another protocol": _with(Upgrade="h2c"),
-    "Connection is a longer word": _with(Connection="Upgrades"),
-    "Connection is a substring": _with(Connection="no-upgrade"),
-    "Connection: close": _with(Connection="close"),
-}
+def expect_all_refused(run: Run, family: heads.Heads, *statuses: int, rule: str) -> None:
+    """Each of them, and none is taken for the beginning of something."""
+    server = run.start()
+    for what, head in family.items():
+        client = run.connect(server)
+        client.send_request(head)
+        client.expect_refusal(*statuses, rule=rule, cause=f"this is what was sent: {what}.")
+        client.close()
 
 
 @task("2.2")
-@pytest.mark.parametrize("headers", NO_UPGRADE.values(), ids=NO_UPGRADE)
-def test_no_upgrade(connect, headers: http.Headers):
+def test_bad_hosts(run: Run):
+    """More than one Host, none, or one that is no host and port: 400 (RFC 9112 §3.2)."""
+    expect_all_refused(run, heads.BAD_HOSTS, 400, rule="RFC 9112 §3.2")
+
+
+@task("2.2")
+def test_bad_targets(run: Run):
+    """A target that is neither a path nor a URL of http, https, ws or wss: 400 (RFC 9112 §3.2)."""
+    expect_all_refused(run, heads.BAD_TARGETS, 400, rule="RFC 9112 §3.2")
+
+
+@task("2.2")
+def test_bad_lengths(run: Run):
+    """A Content-Length that leaves in doubt where the request ends: 400 (RFC 9112 §6.3)."""
+    expect_all_refused(run, heads.BAD_LENGTHS, 400, rule="RFC 9112 §6.3")
+
+
+@task("2.2")
+def test_content(run: Run):
+    """Content behind the head is not taken for frames: a handshake that has any is refused (RFC 9110 §7.8)."""
+    expect_all_refused(run, heads.CONTENT, 400, 411, 413, 501, rule="RFC 9110 §7.8")
+
+
+@task("2.2")
+def test_expectations(run: Run):
+    """An Expect is refused, or answered: by a 100 before the 101 (RFC 9110 §7.8, §10.1.1)."""
+    server = run.start()
+    for what, head in heads.EXPECTING.items():
+        client = run.connect(server)
+        client.send_request(head)
+        cause = f"the expectation was ignored: {what}."
+        response = client.expect_response((100, 417), "RFC 9110 §10.1.1", cause)
+        if response.status == 100:
+            client.expect_upgrade()
+
+
+@task("2.2")
+def test_the_head_alone(run: Run):
+    """A refusal of HEAD has no content, whatever is wrong, and as soon as the method is known (RFC 9110 §9.3.2)."""
+    server = run.start()
+    for data, status in (
+        (request(method="HEAD"), 405),
+        (request(heads.with_headers(Host=None), method="HEAD"), 400),
+        (b"HEAD / HTTP/1.1\r\nX-A b\r\n\r\n", 400),
+        (b"HEAD /" + b"t" * 9000, 414),
+        (b"HEAD / HTTP/1.1\r\nX-A: " + b"b" * 9000, 431),
+    ):
+        client = run.connect(server)
+        client.send_request(data)
+        client.expect_refusal(status, rule="RFC 9110 §9.3.2")
+
+
+@task("2.2")
+@pytest.mark.parametrize("what", heads.NO_UPGRADE)
+def test_no_upgrade(connect, what: str):
     """Without the tokens `websocket` and `Upgrade` it is no handshake; a substring is no match (§4.2.1)."""
     client = connect()
-    client.send_request(request(headers, target="/chat"))
+    client.send_request(heads.NO_UPGRADE[what])
     cause = "compare whole tokens of the comma list, not substrings of the line."
     client.expect_refusal(400, 404, 426, cause=cause)
 
 
 @task("2.2")
-@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT", "OPTIONS", "get", "GETS"])
-def test_only_get(connect, method: str):
+@pytest.mark.parametrize("what", heads.METHODS)
+def test_only_get(connect, what: str):
     """Another method than GET: 405 with `Allow: GET`; methods are case-sensitive (RFC 9110 §15.5.6)."""
     client = connect()
-    client.send_request(request(method=method))
-    cause = f"the method is {method}, and only GET, in capitals, opens a WebSocket."
+    client.send_request(heads.METHODS[what])
+    cause = f"the method is {what}, and only GET, in capitals, opens a WebSocket."
     client.expect_refusal(405, rule="RFC 9110 §15.5.6", cause=cause, Allow="GET")
 
 
 @task("2.2")
-@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9"])
-def test_only_http_1_1(connect, version: str):
-    """The handshake is an HTTP/1.1 request (RFC 6455 §4.2.1, item 1)."""
-    client = connect()
-    client.send_request(request(version=version))
-    client.expect_refusal(400, 426, 505, cause="the version in the request line is not checked.")
-
-
-VERSIONS = {
-    "missing": _with(Sec_WebSocket_Version=None),
-    "8": _with(Sec_WebSocket_Version="8"),
-    "14": _with(Sec_WebSocket_Version="14"),
-    "130": _with(Sec_WebSocket_Version="130"),
-    "013": _with(Sec_WebSocket_Version="013"),
-    "13, 8": _with(Sec_WebSocket_Version="13, 8"),
-    "words": _with(Sec_WebSocket_Version="thirteen"),
-}
+def test_old_http(run: Run):
+    """The handshake is an HTTP/1.1 request, or a higher one (RFC 6455 §4.2.1, item 1)."""
+    expect_all_refused(run, heads.OLD_HTTP, 400, 426, 505, rule="RFC 6455 §4.2.1")
 
 
 @task("2.2")
-@pytest.mark.parametrize("headers", VERSIONS.values(), ids=VERSIONS)
-def test_version(connect, headers: http.Headers):
+def test_other_http(run: Run):
+    """A version of HTTP that is well-formed and not spoken: 505 (RFC 9110 §15.6.6)."""
+    expect_all_refused(run, heads.OTHER_HTTP, 505, rule="RFC 9110 §15.6.6")
+
+
+@task("2.2")
+def test_bad_http(run: Run):
+    """A version that is none: 400. It is HTTP in capitals, a slash, a digit, a dot, a digit (RFC 9112 §2.3)."""
+    expect_all_refused(run, heads.BAD_HTTP, 400, rule="RFC 9112 §2.3")
+
+
+@task("2.2")
+@pytest.mark.parametrize("what", heads.VERSIONS)
+def test_version(connect, what: str):
     """Another version than 13: 426 that names 13, and what to upgrade to (RFC 6455 §4.4, RFC 9110 §15.5.22)."""
     client = connect()
-    client.send_request(request(headers))
+    client.send_request(heads.VERSIONS[what])
     response = client.expect_refusal(
         426,
         rule="RFC 6455 §4.4",
@@ -359,9 +360,9 @@ def test_version(connect, headers: http.Headers):
 def test_head_too_large(connect, start):
     """Past 8 KiB of head: 431, whether it ends, or goes on without an end (RFC 6585 §5)."""
     server = start()
-    filling = 8192 - len(request(_with(("X-Filling", "")))) + 1
+    filling = 8192 - len(request(with_headers(("X-Filling", "")))) + 1
     heads = {
-        "one byte too many": request(_with(("X-Filling", "f" * filling))),
+        "one byte too many": request(with_headers(("X-Filling", "f" * filling))),
         "one endless line": request()[:-2] + b"X-Endless: " + b"e" * 20_000,
         "endless lines": request()[:-2] + b"X-A: " + b"b" * 500 + b"\r\nX-A: " + b"b\r\n" * 10_000,
         "a long name": request()[:-2] + b"n" * 9000,
@@ -378,7 +379,7 @@ def test_too_many_fields(connect, start):
     server = start()
     for count in (101, 500, 1500):
         client = connect(server)
-        client.send_request(request(_with(*[("a", "")] * (count - len(HEADERS)))))
+        client.send_request(request(with_headers(*[("a", "")] * (count - len(HEADERS)))))
         client.expect_refusal(
             431, rule="RFC 6585 §5", cause=f"{count} fields were accepted: count them."
         )
@@ -402,7 +403,7 @@ def test_target_too_long(connect, start):
 
 
 @task("2.2")
-@pytest.mark.parametrize("data", [request(method="POST"), _line("X-A : b")], ids=["405", "400"])
+@pytest.mark.parametrize("data", [request(method="POST"), with_line("X-A : b")], ids=["405", "400"])
 def test_refusal_byte_by_byte(connect, data: bytes):
     """A refusal comes whole too if the request came one byte at a time, and more follows it."""
     client = connect()
@@ -427,7 +428,7 @@ def test_refusal_reaches_a_client_that_still_sends(connect):
 def test_refusal_lingers(connect):
     """After a refusal the server half-closes, and reads on until the client's end of stream (RFC 9112 §9.6)."""
     client = connect()
-    client.send_request(_line("no colon"))
+    client.send_request(with_line("no colon"))
     client.expect_refusal(400)
     client.expect_patience()
 
@@ -440,7 +441,7 @@ def test_refused_connections_are_closed(run: Run, start):
     before = server.descriptors()
     for _ in range(20):
         client = run.connect(server)
-        client.send_request(_line("no colon"))
+        client.send_request(with_line("no colon"))
         client.expect_refusal(400)
         client.close()
     gone = wait_until(lambda: server.descriptors() <= before)
@@ -460,7 +461,7 @@ def test_refusal_disturbs_nobody(run: Run, start):
     other.send_request(request()[:60])
     for _ in range(10):
         rude = run.connect(server)
-        rude.send_bytes(_line("no colon"))
+        rude.send_bytes(with_line("no colon"))
         rude.abort()
     other.send_request(request()[60:])
     other.expect_upgrade()
@@ -474,7 +475,7 @@ def test_a_drip_of_a_head(connect, start):
     """The last bytes of a head of 8 KiB cost no more CPU than its first, one by one: it is not scanned anew."""
     server = start()
     lines = [(f"X-Filling-{n}", "f" * 70) for n in range(88)]
-    head = request(_with(*lines))
+    head = request(with_headers(*lines))
     few = 512
 
     def drip(client, data: bytes) -> float:

@@ -1776,10 +1776,11 @@ def get(path: str = "/", *headers: tuple[str, str]) -> bytes:
 
 
 @task("5.3")
-def test_the_page(connect):
-    """A plain GET of / brings a page of HTML, whole, and then the end."""
+@pytest.mark.parametrize("path", ["/", "/?", "/?x=/chat", "http://localhost/", "http://a?x"])
+def test_the_page(connect, path: str):
+    """A plain GET of /, whatever its query, brings a page of HTML, whole, and then the end."""
     client = connect()
-    client.send_request(get())
+    client.send_request(get(path))
     response = client.expect_refusal(200, rule="RFC 9110 §15.3.1")
     kind = response.tokens("Content-Type")[0]
     check(kind.startswith("text/html"), "text/html", f"it is {kind}", client=client)
@@ -1789,6 +1790,27 @@ def test_the_page(connect):
         "it has no such script",
         client=client,
     )
+
+
+@task("5.3")
+def test_the_page_by_old_http(connect):
+    """The page needs nothing of HTTP/1.1: a proxy or a health check that speaks 1.0 gets it, with a Host or without."""
+    for headers in ([("Host", "localhost")], [], [("Expect", "100-continue")]):
+        client = connect()
+        client.send_request(request(headers, version="HTTP/1.0"))
+        client.expect_refusal(200, rule="RFC 9110 §2.5")
+
+
+@task("5.3")
+def test_head_of_the_page(connect, start):
+    """HEAD brings what GET does, but for the page itself (RFC 9110 §9.3.2)."""
+    server, found = start(), {}
+    for method in ("GET", "HEAD"):
+        client = connect(server)
+        client.send_request(get().replace(b"GET", method.encode()))
+        found[method] = client.expect_refusal(200, rule="RFC 9110 §9.3.2").headers
+        found[method].pop("date")
+    check(found["GET"] == found["HEAD"], "the same headers", f"{found}", server=server)
 
 
 @task("5.3")
@@ -1812,16 +1834,28 @@ def test_other_plain_requests(connect, path: str):
 @task("5.3")
 @plain_port
 def test_requests_for_the_page_that_are_wrong(connect, start):
-    """The page has the rules of every request: a POST gets 405, and without a Host it is 400."""
+    """The page has the rules of every request: a POST gets 405, without a Host it is 400, and so it is with content."""
     server = start()
     for data, status in (
-        (get().replace(b"GET", b"POST"), 405),
         (request([]), 400),
         (get("/", ("Host", "again")), 400),
+        (request([("Host", "a b")]), 400),
+        (request([("Host", "a b")], version="HTTP/1.0"), 400),
+        (get("/", ("Content-Length", "5")) + b"Hello", 400),
+        (get("/", ("Transfer-Encoding", "chunked")) + b"0\r\n\r\n", 400),
+        (get("/", ("Content-Length", "x")), 400),
+        (request([("Host", "a")], version="HTTP/2.0"), 505),
+        (get().replace(b"GET", b"HEAD").replace(b" / ", b" /chat "), 405),
     ):
         client = connect(server)
         client.send_request(data)
         client.expect_refusal(status)
+    for method in ("POST", "PUT", "OPTIONS"):
+        client = connect(server)
+        client.send_request(get().replace(b"GET", method.encode()))
+        response = client.expect_refusal(405, Allow="GET")
+        allowed = response.tokens("Allow")
+        check("head" in allowed, "Allow: GET, HEAD", f"it is {allowed}", client=client)
 
 
 # --- Task 5.3: a browser --------------------------------------------------------------------------

@@ -9,7 +9,16 @@ import sys
 import click
 
 from tools import suite  # noqa: F401
-from tools.accept_rules import EXTRA_HEADERS, REASONS, WAITS, Finding, Head, judge, key_problem
+from tools.accept_rules import (
+    EXTRA_HEADERS,
+    REASONS,
+    WAITS,
+    Finding,
+    Head,
+    judge,
+    key_problem,
+    status_of,
+)
 from tools.ink import bad, bold, dim, good, next_step, plural, say, warn
 from harness.http import GUID, KEY
 
@@ -61,7 +70,7 @@ def _say_finding(found: Finding) -> None:
     say(f"      {found.text} {dim(f'({found.rule})')}")
 
 
-def _answer(status: int, key: str) -> list[str]:
+def _answer(status: int, key: str, method: str) -> list[str]:
     if status == 101:
         return [
             "HTTP/1.1 101 Switching Protocols",
@@ -71,14 +80,9 @@ def _answer(status: int, key: str) -> list[str]:
         ]
     if status == WAITS:
         return ["none yet: the server waits for the end of the head"]
-    head = [f"HTTP/1.1 {status} {REASONS[status]}", *EXTRA_HEADERS.get(status, [])]
-    return [*head, "Content-Length: …", "Connection: close", "", "(and a body that says why)"]
-
-
-def _status(found: list[Finding]) -> int:
-    """What a server answers: it finds the first fault, once it has the whole head."""
-    faults = [finding.status for finding in found if finding.status]
-    return next((status for status in faults if status != WAITS), faults[0] if faults else 101)
+    head = [f"HTTP/1.1 {status} {REASONS[status]}", "Date: …", *EXTRA_HEADERS.get(status, [])]
+    body = "(and no body: this answers HEAD)" if method == "HEAD" else "(and a body that says why)"
+    return [*head, "Content-Length: …", "Connection: close", "", body]
 
 
 def _say_request(data: bytes) -> tuple[Head, int]:
@@ -88,12 +92,13 @@ def _say_request(data: bytes) -> tuple[Head, int]:
         _say_finding(finding)
     say()
     wrong = [finding for finding in found if finding.status]
-    status = _status(found)
-    if status in (101, WAITS):
-        _say_steps(head.values("Sec-WebSocket-Key")[0])
+    status = status_of(found)
+    keys = head.values("Sec-WebSocket-Key")
+    if status in (101, WAITS) and keys:
+        _say_steps(keys[0])
         say()
     say(bold("the answer that it earns") + (f": {plural(len(wrong), 'fault')}" if wrong else ""))
-    for line in _answer(status, (head.values("Sec-WebSocket-Key") or [""])[0]):
+    for line in _answer(status, (keys or [""])[0], head.method):
         say(f"  {line}".rstrip())
     return head, status
 
@@ -142,7 +147,7 @@ def _judge_request(got: str | None, quiet: bool) -> bool:
         raise click.UsageError(f"{why}: try {_EXAMPLE}")
     if quiet:
         head, found = judge(data)
-        status = _status(found)
+        status = status_of(found)
     else:
         head, status = _say_request(data)
     right, keys = status == 101, head.values("Sec-WebSocket-Key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Iterable
 
 from harness import diagnose, frames, http
@@ -13,6 +14,8 @@ __all__ = ["Client", "send_until_stuck"]
 
 
 class Client(Connection):
+    asks_head = False  # an answer has no content (RFC 9110 §9.3.2)
+
     def send_frames(self, data: bytes, cuts: Iterable[int] = (), **options) -> None:
         """Bytes that are frames: remembered for the diagnosis, and drawn in the transcript."""
         found, used = frames.decode_all(data[:70000] if len(data) > 2000000 else data)
@@ -123,6 +126,7 @@ class Client(Connection):
 
     def send_request(self, data: bytes | None = None, cuts: Iterable[int] = (), **options) -> None:
         data = http.request() if data is None else data
+        self.asks_head = data.startswith(b"HEAD ")
         self.send_bytes(
             data,
             cuts,
@@ -151,7 +155,8 @@ class Client(Connection):
         except ValueError as error:
             self.fail(words, str(error), "RFC 9112 §4", [repr(bytes(self.inbox[:end]))])
         del self.inbox[: end + 4]
-        if response.status != 101:
+        if response.status >= 200:
+            self._check_date(response, words)
             self._read_body(response, words, deadline)
         self._step(f"received {response.version} {response.status} {response.reason}".rstrip())
         if response.status not in statuses or response.version != "HTTP/1.1":
@@ -165,7 +170,17 @@ class Client(Connection):
             )
         return response
 
+    def _check_date(self, response: http.Response, words: str) -> None:
+        """RFC 9110 §6.6.1: a server that has a clock says what it shows."""
+        date = response.header("Date")
+        if http.age_of(date or "") > 300:
+            form = datetime.now(timezone.utc).strftime(http.DATE)
+            told = f"it is {date!r}"
+            self.fail(f"{words}, with a Date like {form}", told, "RFC 9110 §6.6.1, §5.6.7")
+
     def _read_body(self, response: http.Response, words: str, deadline: Deadline) -> None:
+        if self.asks_head:
+            return
         length = response.header("Content-Length")
         if length is None or not length.isdigit():
             self.fail(
@@ -232,13 +247,16 @@ class Client(Connection):
             if token.lower() not in response.tokens(name):
                 told = f"it is {response.header(name)!r}"
                 self.fail(f"the header {name}: {token} in the {response.status}", told, rule)
-        if not response.body.strip():
+        if not response.body.strip() and not self.asks_head:
             self.fail(
                 f"a body of the {words} that says what is wrong",
                 "it is empty",
                 "RFC 9110 §15.5",
             )
-        self.expect_eof("RFC 9112 §9.6", late="after a refusal: flush, then shutdown(SHUT_WR).")
+        late = "after a refusal: flush, then shutdown(SHUT_WR)."
+        content = self.asks_head and self.inbox
+        cause = "what answers HEAD has no content (RFC 9110 §9.3.2)." if content else None
+        self.expect_eof("RFC 9112 §9.6", late=late, cause=cause)
         return response
 
     def handshake(self, target: str = "/") -> Client:

@@ -2,11 +2,25 @@
 
 import base64
 import hashlib
+import math
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of §1.3
+DATE = "%a, %d %b %Y %H:%M:%S GMT"  # RFC 9110 §5.6.7: IMF-fixdate
 Headers = list[tuple[str, str]]
+
+
+def age_of(date: str) -> float:
+    """How many seconds it is from now, on either side; infinite where it is no date of that form."""
+    try:
+        time = datetime.strptime(date, DATE).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return math.inf
+    if time.strftime(DATE) != date:  # a wrong day of the week, or "6" for "06"
+        return math.inf
+    return abs((datetime.now(timezone.utc) - time).total_seconds())
 
 
 def accept_value(key: str) -> str:
