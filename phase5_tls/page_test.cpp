@@ -70,6 +70,10 @@ TEST_CASE("the page is a whole response, and its length is right") {
 TEST_CASE("the page loads nothing from elsewhere, and connects back to where it came from") {
     const std::string response = get_page();
     CHECK(response.find("\r\nContent-Security-Policy: default-src 'none';") != std::string::npos);
+    CHECK(response.find("unsafe-inline") == std::string::npos);
+    for (const char* directive : {"script-src 'sha256-", "style-src 'sha256-", "base-uri 'none'",
+                                  "form-action 'none'", "frame-ancestors 'none'"})
+        CHECK_MESSAGE(response.find(directive) != std::string::npos, directive);
     CHECK(response.find("new WebSocket(") != std::string::npos);
     CHECK(response.find("location.origin") != std::string::npos);
     CHECK(response.find("src=") == std::string::npos);

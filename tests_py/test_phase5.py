@@ -1,5 +1,7 @@
 """Phase 5: timers, TLS, origins and the page. Tasks 5.1, 5.2 and 5.3 of ROADMAP.md."""
 
+import base64
+import hashlib
 import itertools
 import os
 import re
@@ -1811,6 +1813,28 @@ def test_head_of_the_page(connect, start):
         found[method] = client.expect_refusal(200, rule="RFC 9110 §9.3.2").headers
         found[method].pop("date")
     check(found["GET"] == found["HEAD"], "the same headers", f"{found}", server=server)
+
+
+@task("5.3")
+@plain_port
+def test_the_policy_of_the_page(connect):
+    """The page's policy lets its own script and style run, by their hashes, and nobody frame it (CSP Level 3)."""
+    client = connect()
+    client.send_request(get())
+    response = client.expect_refusal(200)
+    policy = dict(
+        part.strip().partition(" ")[::2]
+        for part in response.header("Content-Security-Policy").split(";")
+    )
+    page = response.body.decode()
+    for tag in ("script", "style"):
+        text = re.search(f"<{tag}>(.*?)</{tag}>", page, re.S)[1]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        value = policy.get(f"{tag}-src")
+        check(value == f"'sha256-{digest}'", f"the hash of the {tag}", f"{value}", client=client)
+    for name in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+        value = policy.get(name)
+        check(value == "'none'", f"{name} 'none'", f"it is {value}", client=client)
 
 
 @task("5.3")
