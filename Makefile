@@ -65,7 +65,7 @@ $(BUILD)/%.o: %.cpp
 	$(COMPILE) -c -o $@ $<
 -include $(shell find build -name '*.d' 2>/dev/null)
 
-# make bench              about 10 minutes; QUICK=1: less than one
+# make bench              about 10 minutes; QUICK=1: about two
 # make bench FLAGS='--peer NAME="COMMAND --port {port}"'      beside a server built elsewhere
 # make count              system calls a message
 bench_objects = $(call objects,$(patsubst %,bench/%.cpp,$(1)) $(helpers))
@@ -85,7 +85,7 @@ $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -std=c++17 -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
-# make trust              attacks, about 15 minutes; QUICK=1: less than one
+# make trust              attacks, about 15 minutes; QUICK=1: about two
 # make soak MINUTES=30    clients of every kind, and memory that stays as it was
 trust: phase5 $(BUILD)/bench/load $(BUILD)/trust/faults
 	$(PYTHON) -m trust $(if $(QUICK),--quick)
@@ -185,7 +185,7 @@ help:
 	@echo 'make diff PHASE=3           what phase 3 adds'
 	@echo 'make export PHASE=3 DIR=…   phase 3 as plain files that build by themselves'
 	@echo 'make bench, make count      speed beside others (QUICK=1: a minute); system calls'
-	@echo 'make trust                  attacks on phase 5, and what came of them (QUICK=1: a minute)'
+	@echo 'make trust                  attacks on phase 5, and what came of them (QUICK=1: two minutes)'
 	@echo 'make soak MINUTES=30        clients of every kind for that long'
 	@echo 'make compile_commands.json  for editors'
 	@echo 'make fuzz SECONDS=600       any input; make memcheck: valgrind'

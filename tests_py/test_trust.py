@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import trust.__main__  # noqa: E402: it loads the attacks
+import trust.watch  # noqa: E402
 from harness import strace  # noqa: E402
 from harness.certificates import Files, issue  # noqa: E402
 from harness.client import Client  # noqa: E402
-from harness.server import Target, launch  # noqa: E402
+from harness.deadlines import scaled  # noqa: E402
+from harness.server import Server, Target, launch  # noqa: E402
+from trust.aside import Task  # noqa: E402
 from trust.programs import PROGRAMS, Program, run_program  # noqa: E402
 from trust.sessions import reload  # noqa: E402
+from trust.sockets import connect  # noqa: E402
 from trust.trial import ATTACKS, Attack, Settings, Trial, perform  # noqa: E402
 
 SETTINGS = Settings(ROOT / "build" / "release", quick=True)
@@ -72,6 +77,41 @@ def test_what_fails_is_no_success(run):
     """An attack that tried nothing does not hold, nor does one after which the server is gone."""
     result = perform(Attack("it", "this", run, 30), SETTINGS)
     assert not result.ok and result.detail
+
+
+def stop(task: Task, server: Server, seconds: float) -> int:
+    """Nobody is served for so long, and SIGTERM is not heard."""
+    server.signal(signal.SIGSTOP)
+    task.ready()
+    task.over(seconds)
+    server.signal(signal.SIGCONT)
+    return 1
+
+
+def let_wait(trial: Trial) -> None:
+    trial.count += sum(trial.assault((stop, trial.start_watched(), 0.5)))
+
+
+def make_deaf(trial: Trial) -> None:
+    trial.count += sum(trial.assault((stop, trial.start_watched(timed=False), scaled(2))))
+
+
+def keep_descriptors(trial: Trial) -> None:
+    trial.count += 1
+    server = trial.start_watched("--handshake-timeout", "0")
+    for _ in range(3):
+        trial.closers.callback(connect(server).close)
+
+
+@pytest.mark.parametrize(
+    "run, told",
+    [(let_wait, "one waited for"), (make_deaf, "1001"), (keep_descriptors, "3 are open")],
+)
+def test_what_an_attack_must_not_do(run, told: str, monkeypatch):
+    """Honest clients who wait, a SIGTERM that is not heard, descriptors that stay: each is told."""
+    monkeypatch.setattr(trust.watch, "RECOVERY", 0.2)
+    result = perform(Attack("it", "this", run, 60), SETTINGS)
+    assert not result.ok and told in result.detail, result.detail
 
 
 # --- SECURITY.md ----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Attacks phase 5 and prints what came of it.
 
     python3 -m trust                    all of it, about 15 minutes
-    python3 -m trust --quick            the same attacks, fewer of each, in less than a minute
+    python3 -m trust --quick            the same attacks, fewer of each, in about two minutes
     python3 -m trust --only storm       those whose name holds the word
     python3 -m trust --only soak --minutes 30
 """
@@ -36,7 +36,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="fewer of each, in less than a minute")
+@click.option("--quick", is_flag=True, help="fewer of each, in about two minutes")
 @click.option("--build", default="build/release", help="where phase5 is", metavar="DIR")
 @click.option("--only", default="", help="those whose name holds this", metavar="WORD")
 @click.option("--minutes", default=0.0, help="how long to soak", metavar="N")

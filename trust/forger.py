@@ -6,14 +6,13 @@ Python's ssl shakes hands and logs the secrets; from then on each record is made
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import ssl
 import tempfile
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from harness.failures import CheckFailed
 from harness.http import request
@@ -121,13 +120,13 @@ class Forger:
 
 class Forger13(Forger):
     version = TLS1_3
-    _SUITES = {  # the key's size, and the hash (RFC 8446 §B.4)
-        "TLS_AES_128_GCM_SHA256": (16, hashes.SHA256()),
-        "TLS_AES_256_GCM_SHA384": (32, hashes.SHA384()),
+    _SUITES = {  # the key's size, and the hash and its size (RFC 8446 §B.4)
+        "TLS_AES_128_GCM_SHA256": (16, "sha256", 32),
+        "TLS_AES_256_GCM_SHA384": (32, "sha384", 48),
     }
 
     def _derive(self, secrets: dict[str, tuple[bytes, bytes]]) -> None:
-        self._key_size, self._hash = self._SUITES[self._tls.cipher()[0]]
+        self._key_size, self._hash, self._hash_size = self._SUITES[self._tls.cipher()[0]]
         self._use(secrets["CLIENT_TRAFFIC_SECRET_0"][1])
 
     def _use(self, secret: bytes) -> None:
@@ -136,23 +135,28 @@ class Forger13(Forger):
         self._iv = int.from_bytes(self._expand(b"iv", 12), "big")
 
     def _expand(self, label: bytes, size: int) -> bytes:
-        """HKDF-Expand-Label without a context (§7.1)."""
-        label = b"tls13 " + label
-        info = size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0"
-        return HKDFExpand(self._hash, size, info).derive(self._secret)
+        """HKDF-Expand-Label (§7.1); its output is one block at most, which is a plain HMAC."""
+        return hmac.digest(self._secret, _expand_info(label, size), self._hash)[:size]
 
     def seal(self, kind: int, data: bytes, padding: int = 0) -> bytes:
         inner = data + bytes([kind]) * (kind != 0) + bytes(padding)
         nonce = (self._iv ^ self.sequence).to_bytes(12, "big")
         self.sequence += 1
-        header = record(DATA, bytes(len(inner) + 16))[:5]
+        header = b"\x17\3\3" + (len(inner) + 16).to_bytes(2, "big")
         return header + self._key.encrypt(nonce, inner, header)
 
     def key_update(self, asked: bool = True) -> bytes:
         """A KeyUpdate; what is sealed after it has the next key (§4.6.3, §7.2)."""
         sealed = self.seal(HANDSHAKE, b"\x18\0\0\1" + bytes([asked]))
-        self._use(self._expand(b"traffic upd", self._hash.digest_size))
+        self._use(self._expand(b"traffic upd", self._hash_size))
         return sealed
+
+
+@functools.cache
+def _expand_info(label: bytes, size: int) -> bytes:
+    """The label without a context, and the number of the block (RFC 5869 §2.3)."""
+    label = b"tls13 " + label
+    return size.to_bytes(2, "big") + bytes([len(label)]) + label + b"\0\1"
 
 
 class Forger12(Forger):

@@ -23,7 +23,7 @@ GRACE = 2.0  # seconds that the server waits for its clients at the end
 
 @attack("stopped and continued", "SIGSTOP amid work; clients go on and new ones come; then SIGCONT")
 def stop_and_continue(trial: Trial) -> None:
-    server = trial.start_watched()
+    server = trial.start_watched(timed=False)
     for _ in range(trial.many(20, 3)):
         clients = [trial.connect(server, plain=n % 2 == 0).handshake() for n in range(20)]
         server.signal(signal.SIGSTOP)

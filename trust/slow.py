@@ -1,25 +1,16 @@
-"""Slow readers and slowloris, as many of each as wanted. The attack on the honest neighbours runs it.
-
-    python3 -m trust.slow SERVER COUNT      SERVER: pid, and both addresses, as JSON
-
-Prints "ready" when all are connected, goes on until its input ends, and prints how many were cut off.
-"""
+"""Slow readers and slowloris, as many of each as wanted. The attack on the honest neighbours runs them."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import resource
-import select
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 
 from harness.frames import BINARY, encode
 from harness.server import Server
+from trust.aside import Task
 from trust.sockets import HEAD, HELLO, connect, connect_upgraded
-from trust.visitors import server_told
 
 EVERY = 0.1  # seconds between one step of each and the next
 PARTS = 20  # in which they take turns: they do not all come at the same moment
@@ -93,19 +84,12 @@ def slow_ones(server: Server, count: int) -> list[Slow]:
     return [kinds[n % len(kinds)]() for kinds in (readers, drips) for n in range(count)]
 
 
-def main() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    os.nice(10)  # the honest clients share its CPU, and are not to suffer from that alone
-    everybody = slow_ones(server_told(sys.argv[1]), int(sys.argv[2]))
-    print("ready", flush=True)
+def go_slowly(task: Task, server: Server, count: int) -> int:
+    """They go on until they are told to end; how many were cut off."""
+    everybody = slow_ones(server, count)
+    task.ready()
     for turn in itertools.cycle(range(PARTS)):
         for slow in everybody[turn::PARTS]:
             slow.step()
-        if select.select([sys.stdin], [], [], EVERY / PARTS)[0]:
-            break
-    print(sum(slow.cut for slow in everybody))
-
-
-if __name__ == "__main__":
-    main()
+        if task.over(EVERY / PARTS):
+            return sum(slow.cut for slow in everybody)

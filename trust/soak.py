@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 from collections import Counter
 
-from harness.failures import CheckFailed, check
+from harness.failures import check
 from harness.pace import expect_given_up
 from harness.server import Server
-from trust import TOP
 from trust.trial import MIB, Trial, attack
-from trust.visitors import tell_server
+from trust.visitors import visit
 
 WORKERS = 2
 ROUND = 10.0  # seconds, after which everybody goes, and memory is looked at
@@ -29,8 +25,8 @@ def soak(trial: Trial) -> None:
     server = trial.start_watched("--close-timeout", "1")
     descriptors, counts, memory = server.descriptors(), Counter[str](), []
     seconds, rounds = plan(trial)
-    for number in range(rounds):
-        for told in visit(trial, server, seconds, number):
+    for _ in range(rounds):
+        for told in visit_all(trial, server, seconds):
             counts += Counter(told)
         expect_given_up(server, descriptors, 20, "every visitor to be let go")
         memory.append(server.rss())
@@ -51,26 +47,11 @@ def plan(trial: Trial) -> tuple[float, int]:
     return (QUICK, 3) if trial.settings.quick else (ROUND, 18)
 
 
-def visit(trial: Trial, server: Server, seconds: float, number: int) -> list[dict[str, int]]:
+def visit_all(trial: Trial, server: Server, seconds: float) -> list[dict[str, int]]:
     """What the visitors of one round did."""
-    command = [sys.executable, "-m", "trust.visitors", tell_server(server), str(seconds)]
-    workers = [
-        subprocess.Popen(
-            [*command, str(trial.random.randrange(1 << 30))],
-            cwd=TOP,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(WORKERS)
-    ]
-    for worker in workers:
-        trial.closers.callback(worker.kill)
-    outputs = [worker.communicate() for worker in workers]
-    for worker, (_, said) in zip(workers, outputs):
-        if worker.returncode:
-            raise CheckFailed("every answer to be right", said.strip(), server=server)
-    return [json.loads(out) for out, _ in outputs]
+    seeds = [trial.random.randrange(1 << 30) for _ in range(WORKERS)]
+    workers = [trial.aside(visit, server, seconds, seed) for seed in seeds]
+    return [worker.finish() for worker in workers]
 
 
 def expect_flat(memory: list[int], server: Server) -> None:

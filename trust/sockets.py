@@ -21,13 +21,15 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 SETTINGS = context()
 
 
-def connect(server: Server, tls_port: bool = False, narrow: bool = False) -> socket.socket:
-    """To one of the two ports; a narrow one has small buffers. Calls on it block, for a time."""
+def connect(
+    server: Server, tls_port: bool = False, narrow: bool = False, patience: float = REPLY
+) -> socket.socket:
+    """To one of the two ports; a narrow one has small buffers. Calls on it block, for so long."""
     sock = socket.socket()
     if narrow:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(scaled(REPLY))
+    sock.settimeout(scaled(patience))
     sock.connect(server.addresses["wss" if tls_port else "ws"])
     return sock
 
@@ -63,8 +65,10 @@ def expect(sock: socket.socket, wanted: bytes) -> None:
         raise CheckFailed(f"{wanted[:40]!r}", f"this came: {data[:40]!r}")
 
 
-def connect_upgraded(server: Server, tls: bool = False, narrow: bool = False) -> socket.socket:
-    sock = connect(server, tls, narrow)
+def connect_upgraded(
+    server: Server, tls: bool = False, narrow: bool = False, patience: float = REPLY
+) -> socket.socket:
+    sock = connect(server, tls, narrow, patience)
     return upgrade(secure(sock) if tls else sock)
 
 

@@ -14,12 +14,14 @@ from typing import TypeVar
 
 from harness.client import Client
 from harness.failures import CheckFailed, check
-from harness.pace import expect_given_up
 from harness.server import Server, Target, launch
 from trust import TOP
-from trust.bystanders import Bystanders
+from trust.aside import Aside
+from trust.watch import Disturbed, Watch
 
 LONGEST = 300  # seconds that an attack without a time of its own may take
+TRIES = 3  # of an attack that disturbs others: what else the machine does can only make it worse
+HEARD = 1  # second in which SIGTERM has its effect, whatever goes on
 MIB = 1 << 20
 AnyClient = TypeVar("AnyClient", bound=Client)
 Number = TypeVar("Number", int, float)
@@ -64,7 +66,8 @@ class Trial:
     count: int = 0
     details: list[str] = field(default_factory=list)
     servers: list[Server] = field(default_factory=list)
-    watches: list[tuple[Server, int, Bystanders]] = field(default_factory=list)
+    watches: list[Watch] = field(default_factory=list)
+    calls: list[tuple] = field(default_factory=list)  # that assault() has made
     closers: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def many(self, full: Number, quick: Number) -> Number:
@@ -80,13 +83,27 @@ class Trial:
         self.closers.callback(server.kill)
         return server
 
-    def start_watched(self, *flags: str, tls: bool = True) -> Server:
-        """The same, with bystanders whose echoes must go on, and descriptors that must come back."""
+    def start_watched(self, *flags: str, tls: bool = True, timed: bool = True) -> Server:
+        """The same, with honest clients, who must not wait much longer than those of a server beside
+        it (unless `timed` is False); and what the attack takes must come back."""
         server = self.start(*flags, tls=tls)
-        bystanders = Bystanders(server)
-        self.closers.callback(bystanders.close)
-        self.watches.append((server, server.descriptors(), bystanders))
+        watch = Watch(server, self.start(), timed)
+        self.closers.callback(watch.close)
+        self.watches.append(watch)
         return server
+
+    def aside(self, function: Callable, *arguments) -> Aside:
+        """A part of the attack in a process of its own, which has begun when this returns."""
+        aside = Aside(function, *arguments)
+        self.closers.callback(aside.close)
+        aside.wait_ready()
+        return aside
+
+    def assault(self, *calls: tuple) -> list:
+        """Each call, a function and its arguments, runs aside until it ends; what they return. At
+        the end of the attack they run again, and meanwhile the server gets SIGTERM."""
+        self.calls = list(calls)
+        return [aside.finish() for aside in [self.aside(*call) for call in calls]]
 
     def keep(self, client: AnyClient) -> AnyClient:
         self.closers.callback(client.close)
@@ -120,12 +137,21 @@ class Trial:
 
     def finish(self) -> None:
         """Nobody else was harmed, nothing is left behind, and the server ends as it should."""
-        for server, descriptors, bystanders in self.watches:
-            expect_given_up(server, descriptors, 20, "every descriptor of the attack to be closed")
-            self.tell(bystanders.finish())
+        for watch in self.watches:
+            self.tell(watch.finish())
+            if self.calls:
+                self._end_amid(watch.server)
         for server in self.servers:
             if not server.stopped:
                 server.stop()
+
+    def _end_amid(self, server: Server) -> None:
+        """SIGTERM while the attack goes on is heard at once."""
+        client = self.connect(server, plain=True).handshake()
+        for call in self.calls:
+            self.aside(*call)
+        server.signal(signal.SIGTERM)
+        client.expect_close(1001, cause="SIGTERM has to wait", seconds=HEARD)
 
 
 @dataclass(frozen=True)
@@ -164,8 +190,17 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def perform(one: Attack, settings: Settings) -> Result:
+    for _ in range(TRIES):
+        result, disturbed = attempt(one, settings)
+        if not disturbed:
+            break
+    return result
+
+
+def attempt(one: Attack, settings: Settings) -> tuple[Result, bool]:
+    """What came of it, and whether it failed only in that others had to wait."""
     trial = Trial(settings, random.Random(f"{settings.seed} {one.name}"))
-    result = Result(one.name, one.tried, 0, False)
+    result, disturbed = Result(one.name, one.tried, 0, False), False
     begin = time.monotonic()
     with trial.closers:
         try:
@@ -175,16 +210,20 @@ def perform(one: Attack, settings: Settings) -> Result:
             result.ok = trial.count > 0
             result.detail = "; ".join(trial.details) if result.ok else "nothing was tried"
         except (CheckFailed, OSError) as error:
+            disturbed = isinstance(error, Disturbed)
             result.detail = told(error, trial)
     result.count, result.seconds = trial.count, time.monotonic() - begin
-    return result
+    return result, disturbed
 
 
 def told(error: Exception, trial: Trial) -> str:
     """What failed, with the server's last words and what the client did before."""
-    lines = [str(error) or type(error).__name__]
+    lines = [str(error) or type(error).__name__, *trial.details]
     if isinstance(error, CheckFailed):
         lines += error.client.transcript()[-8:] if error.client else []
+    for watch in trial.watches:
+        with contextlib.suppress(CheckFailed, ValueError):  # where they have not ended yet
+            lines.append(watch.told())
     for server in trial.servers:
         lines += server.last_words()
     return "\n".join(lines)

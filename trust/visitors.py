@@ -1,27 +1,19 @@
-"""Clients of every kind, by lot: they come, talk rightly or wrongly, and go. The soak runs some.
-
-    python3 -m trust.visitors SERVER SECONDS SEED     SERVER: pid, and both addresses, as JSON
-
-Prints how many came and what they did as JSON; exits 1 where an answer was wrong, and says which.
-"""
+"""Clients of every kind, by lot: they come, talk rightly or wrongly, and go. The soak runs some."""
 
 from __future__ import annotations
 
-import json
 import random
 import socket
-import sys
 from collections import Counter
-from pathlib import Path
 
 from harness import deadlines, tls_clients
 from harness.client import Client
 from harness.deadlines import Deadline
-from harness.failures import CheckFailed
 from harness.frames import BINARY, CONTINUATION, PING, PONG, TEXT, UNMASKED, encode
 from harness.http import request
 from harness.server import Server
 from harness.tls_clients import TLS1_2, TlsClient
+from trust.aside import Task
 
 POOL = 40  # who are there at the same time
 MOST = 1 << 20  # the default of --max-message
@@ -214,29 +206,9 @@ ENDS = [
 ]
 
 
-def tell_server(server: Server) -> str:
-    """For another process, which makes a Server of it by server_told()."""
-    return json.dumps({"pid": server.pid, "addresses": server.addresses})
-
-
-def server_told(text: str) -> Server:
-    """A server that another process has started."""
-    told = json.loads(text)
-    addresses = {scheme: tuple(address) for scheme, address in told["addresses"].items()}
-    return Server([], None, Path("/dev/null"), True, told["pid"], addresses=addresses)
-
-
-def main() -> None:
-    seconds, seed = float(sys.argv[2]), int(sys.argv[3])
-    deadlines.set_scale(None)
-    visitors = Visitors(server_told(sys.argv[1]), seed)
-    try:
-        visitors.stay(seconds)
-    except CheckFailed as error:
-        transcript = error.client.transcript() if error.client else []
-        sys.exit("\n".join([str(error), *transcript[-8:]]))
-    print(json.dumps(visitors.counts))
-
-
-if __name__ == "__main__":
-    main()
+def visit(task: Task, server: Server, seconds: float, seed: int) -> dict[str, int]:
+    """What they did, and how often; CheckFailed where an answer was wrong."""
+    task.ready()
+    visitors = Visitors(server, seed)
+    visitors.stay(seconds)
+    return visitors.counts
