@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -32,6 +33,20 @@ def connect(
     sock.settimeout(scaled(patience))
     sock.connect(server.addresses["wss" if tls_port else "ws"])
     return sock
+
+
+def dial(server: Server, tls_port: bool = True) -> socket.socket:
+    """One that waits for nothing: it may not be connected yet when this returns, or never be."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    sock.connect_ex(server.addresses["wss" if tls_port else "ws"])
+    return sock
+
+
+def try_send(sock: socket.socket, data: bytes) -> None:
+    """As much as goes, if it is connected."""
+    with contextlib.suppress(OSError):
+        sock.send(data)
 
 
 def secure(sock: socket.socket) -> ssl.SSLSocket:

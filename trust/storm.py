@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from collections import deque
 from collections.abc import Callable
 
+from harness.failures import check
 from harness.frames import BINARY, encode
 from harness.server import Server
-from trust.sockets import HELLO, REQUEST, connect, connect_upgraded, reset
+from trust.aside import Task
+from trust.sockets import HELLO, REQUEST, connect, connect_upgraded, dial, reset
 from trust.trial import MIB, Trial, attack
 
 MESSAGE = encode(BINARY, bytes(60_000))
@@ -105,3 +110,39 @@ def storm(trial: Trial) -> None:
         point(server)
     trial.count = len(breaks)
     trial.bound_memory(server, before, MIB, "four fifths of it")
+
+
+# --- as fast as it goes -----------------------------------------------------------------------------
+
+OPEN = 200  # connections of the attacker at most
+HELD = 5 * OPEN  # descriptors that the server may have for them: some of which it has not heard
+
+
+def connect_and_reset(task: Task, server: Server, tls: bool, seconds: float) -> list[int]:
+    """How many connections, and the most descriptors that the server had."""
+    held: deque[socket.socket] = deque()
+    count = most = 0
+    task.ready()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        held.append(dial(server, tls))
+        count += 1
+        if len(held) > OPEN:
+            reset(held.popleft())
+        if count % 2_000 == 0:
+            most = max(most, server.descriptors())
+    for sock in held:
+        reset(sock)
+    return [count, most]
+
+
+@attack("connects and resets", f"as fast as they go, never more than {OPEN} open: all else goes on")
+def connects_and_resets(trial: Trial) -> None:
+    server = trial.start_watched()
+    before = server.descriptors()
+    for tls in (False, True):
+        [(count, most)] = trial.assault((connect_and_reset, server, tls, trial.many(6.0, 1.0)))
+        trial.count += count
+        trial.tell(f"{most - before} descriptors at most {'by TLS' if tls else 'plain'}")
+        words = f"{HELD} descriptors at most for {OPEN} connections"
+        check(most - before <= HELD, words, f"it had {most - before}", server=server)

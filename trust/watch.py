@@ -33,6 +33,7 @@ class Watch:
             raise
         self._memory = server.rss()
         self._slowest = self._control = 0.0
+        self._told = ""
 
     def figures(self, least: int = 20) -> tuple[Figures, Figures]:
         """How honest clients have fared since the last call, on this server and on the control, with
@@ -55,13 +56,16 @@ class Watch:
         allowed = self._control + DISTURBANCE
         if self._timed and not self.server.sanitized() and self._slowest > allowed:
             words = f"no honest client to wait for more than {allowed * 1000:.0f} ms"
-            was = f"one waited for {self._slowest * 1000:.0f} ms; {told}"
+            was = f"one waited for {self._slowest * 1000:.0f} ms"
             raise Disturbed(words, was, server=self.server)
         return told
 
     def told(self) -> str:
-        attacked, control = self.figures()
-        return f"honest: {attacked}; undisturbed: {control}"
+        """How honest clients have fared when the attack was over."""
+        if not self._told:
+            attacked, control = self.figures()
+            self._told = f"honest: {attacked}; undisturbed: {control}"
+        return self._told
 
     def _expect_memory_back(self) -> None:
         most = LEFT * self._memory
