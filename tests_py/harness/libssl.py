@@ -15,6 +15,7 @@ from harness.deadlines import Deadline
 _KEY_UPDATE_REQUESTED = 1
 _HANDSHAKE, _KEY_UPDATE = 22, 24  # a content type, and a handshake message (§4, §5.1)
 _WANT_READ, _WANT_WRITE, _ZERO_RETURN, _SYSCALL = 2, 3, 6, 5
+_SET_GROUPS, _SET_LEAST_VERSION, _SET_LAST_VERSION = 92, 123, 124  # openssl/ssl.h
 
 _OnMessage = ctypes.CFUNCTYPE(
     None,
@@ -176,3 +177,23 @@ class LibsslClient(Client):
         wrapped = LibsslSocket(sock)
         wrapped.connect()
         return wrapped
+
+
+def client_hello(groups: str, version: ssl.TLSVersion) -> bytes | None:
+    """The first words of a client that offers one version, and these groups for the key exchange
+    ("X25519:P-256"; it has a key for the first); None where OpenSSL does not know them."""
+    lib = _libssl()
+    context = lib.SSL_CTX_new(lib.TLS_client_method())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        lib.SSL_CTX_ctrl(context, _SET_LEAST_VERSION, version, None)
+        lib.SSL_CTX_ctrl(context, _SET_LAST_VERSION, version, None)
+        known = lib.SSL_CTX_ctrl(context, _SET_GROUPS, 0, groups.encode()) == 1
+        tls = lib.SSL_new(context)
+        ours.setblocking(False)
+        lib.SSL_set_fd(tls, ours.fileno())
+        lib.SSL_connect(tls)
+        lib.ERR_clear_error()
+        lib.SSL_free(tls)
+        lib.SSL_CTX_free(context)
+        return theirs.recv(65536) if known else None
