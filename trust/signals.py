@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import signal
+import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.certificates import Files, fingerprint_of, issue
 from harness.failures import check
-from harness.frames import BINARY, encode
+from harness.frames import BINARY, PING, PONG, TEXT, UNMASKED, encode
 from harness.http import request
+from harness.pace import span
+from harness.server import Server
 from harness.tls_clients import TlsClient
 from trust.load import Load
 from trust.sessions import reload
-from trust.sockets import fill
+from trust.sockets import connect_upgraded, expect, fill, pause, read
 from trust.trial import MIB, Trial, attack
 
 MESSAGE = encode(BINARY, bytes(60_000))
@@ -41,6 +47,52 @@ def stop_and_continue(trial: Trial) -> None:
             client.goodbye()
             client.close()
             trial.count += 1
+
+
+QUIET, SILENCE = 0.3, 0.3  # seconds until a PING, and after it until the end
+SENT, BACK = encode(TEXT, b"still here"), encode(TEXT, b"still here", mask=UNMASKED)
+ALIVE, ASKED = encode(PONG), encode(PING, mask=UNMASKED)
+
+
+@attack(
+    "stopped for too long", "SIGSTOP amid the PINGs; PONGs come, and all deadlines pass; SIGCONT"
+)
+def stop_for_too_long(trial: Trial) -> None:
+    """Nobody is given up whose sign of life has come, because the server was late to look."""
+    server = trial.start("--ping-interval", span(QUIET), "--idle-timeout", span(SILENCE))
+    for count in trial.many([1, 10, 100, 200, 400] * 4, [1, 100, 200, 200, 400]):
+        socks = [connect_upgraded(server, number % 10 == 0) for number in range(count)]
+        for sock in socks:
+            trial.closers.callback(sock.close)
+        with stopped(server):  # so that the server hears of all at once, and asks all at once
+            for sock in socks:
+                sock.sendall(SENT)
+        for sock in socks:
+            expect(sock, BACK)
+        select.select(socks, [], [])
+        with stopped(server):
+            for sock in socks:
+                sock.sendall(ALIVE + SENT)
+            pause(QUIET + 2 * SILENCE)
+        for sock in socks:
+            start = read(sock, len(ASKED))
+            expect_still_here(sock, read(sock, len(ASKED)) if start == ASKED else start)
+            sock.close()
+            trial.count += 1
+
+
+def expect_still_here(sock: socket.socket, start: bytes) -> None:
+    came = start + read(sock, len(BACK) - len(start))
+    check(came == BACK, f"the echo {BACK!r}", f"this came: {came!r}")
+
+
+@contextlib.contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    server.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
 
 
 @attack(

@@ -69,14 +69,17 @@ def read_upgrade(sock: socket.socket) -> None:
         raise CheckFailed("an upgrade", f"this came: {answer[:80]!r}")
 
 
+def read(sock: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer where the stream ends."""
+    data = b""
+    while len(data) < size and (piece := sock.recv(size - len(data))):
+        data += piece
+    return data
+
+
 def expect(sock: socket.socket, wanted: bytes) -> None:
     """Exactly these bytes come next."""
-    data = b""
-    while len(data) < len(wanted):
-        if not (piece := sock.recv(len(wanted) - len(data))):
-            break
-        data += piece
-    if data != wanted:
+    if (data := read(sock, len(wanted))) != wanted:
         raise CheckFailed(f"{wanted[:40]!r}", f"this came: {data[:40]!r}")
 
 

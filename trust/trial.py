@@ -28,6 +28,8 @@ Number = TypeVar("Number", int, float)
 # What a stuck TLS connection may hold beside its queue: 98 KiB of gathered records, in a vector with
 # room for twice that; OpenSSL's buffers, 128 KiB to read and 16 to write, and its own state.
 TLS_MEMORY = 384 << 10
+# What the kernel may hold of a connection, to send and received: twice what the server asks for.
+KERNEL_MEMORY = 2 * MIB
 
 
 @dataclass

@@ -10,11 +10,31 @@ import struct
 
 from harness.deadlines import wait_until
 
-_SOCK_DIAG, _DIAG_BY_FAMILY, _NLM_F_REQUEST, _NLMSG_ERROR = 4, 20, 1, 2
+_SOCK_DIAG, _DIAG_BY_FAMILY, _NLM_F_REQUEST, _NLMSG_ERROR, _SKMEMINFO = 4, 20, 1, 2, 7
 
 
 def unread(client: socket.socket) -> int | None:
     """Bytes that wait in the receive queue of the peer of `client`; None if that cannot be told."""
+    answer = _ask(client, extensions=0)
+    return answer and struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]
+
+
+def kernel_memory(client: socket.socket) -> int | None:
+    """Bytes that the kernel holds for the peer of `client`: what was received and not read, and what
+    is to be sent, with all that it keeps around them; None if that cannot be told."""
+    answer = _ask(client, extensions=1 << _SKMEMINFO - 1)
+    at = 16 + 72  # the attributes begin behind both headers
+    while answer and at < len(answer):
+        size, kind = struct.unpack_from("=HH", answer, at)
+        if kind == _SKMEMINFO:
+            received, _, _, _, _, queued = struct.unpack_from("=6I", answer, at + 4)
+            return received + queued
+        at += (size + 3) & ~3
+    return None
+
+
+def _ask(client: socket.socket, extensions: int) -> bytes | None:
+    """The kernel's answer about the peer of `client`."""
     try:
         here, there = client.getsockname(), client.getpeername()
     except OSError:
@@ -26,7 +46,8 @@ def unread(client: socket.socket) -> int | None:
         + target
         + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
     )
-    body = struct.pack("=BBBBI", client.family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + identity
+    wanted = (client.family, socket.IPPROTO_TCP, extensions, 0, 0xFFFFFFFF)
+    body = struct.pack("=BBBBI", *wanted) + identity
     header = struct.pack("=IHHII", 16 + len(body), _DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as netlink:
@@ -35,9 +56,7 @@ def unread(client: socket.socket) -> int | None:
             answer = netlink.recv(4096)
     except OSError:
         return None
-    if struct.unpack_from("=IH", answer)[1] == _NLMSG_ERROR:
-        return None
-    return struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]
+    return None if struct.unpack_from("=IH", answer)[1] == _NLMSG_ERROR else answer
 
 
 def wait_until_read(client: socket.socket) -> None:
