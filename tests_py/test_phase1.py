@@ -846,6 +846,41 @@ def test_full_house_again_and_again(run: Run, crowded):
         waiting = [run.connect(server, plain=True) for _ in range(5)]
 
 
+REFUSALS = 200  # calls of accept4 that fail, in half a second, and are no busy loop
+
+
+@task("1.3")
+@pytest.mark.parametrize("error", ["EPERM", "EACCES", "ENOSYS", "EPROTO"])
+def test_accept_that_keeps_failing(run: Run, error: str):
+    """accept4 fails for whatever reason, again and again: no busy loop, a line on stderr, and SIGTERM."""
+    if reason := strace.forbidden():
+        pytest.skip(f"nothing can be traced here: {reason}")
+    server, file = strace.traced(run, inject=f"accept,accept4:error={error}:when=2+")
+    first, waiting = (run.connect(server, plain=True) for _ in range(2))
+    server.watch(0.5)
+    called = strace.names(strace.calls(file))
+    tried = called["accept4"] + called["accept"]
+    check(
+        tried <= REFUSALS,
+        f"at most {REFUSALS} calls of accept4 in half a second in which it fails with {error}",
+        f"there were {tried}",
+        "accept(2)",
+        cause="a client that cannot be accepted stays in the queue, and the listener readable: look away "
+        "from it for a while, whatever the error is.",
+        server=server,
+    )
+    run.expect_served(first)
+    lines = server.stderr().splitlines()
+    check(
+        0 < len(lines) <= 10,
+        f"a line on stderr that says why nobody is let in ({error}), and not one for each try",
+        f"there are {len(lines)}",
+        server=server,
+    )
+    waiting.close()
+    server.stop()
+
+
 @task("1.1")
 def test_stop_and_continue(run: Run, start):
     """A server that is stopped and continued (Ctrl-Z, fg) goes on: EINTR is no failure (signal(7))."""

@@ -1,7 +1,9 @@
 """The system calls of a server, as strace(1) tells them."""
 
+import functools
 import os
 import re
+import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -13,12 +15,24 @@ from harness.tools import need
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\(")
 
 
-def traced(run: Run, *flags: str) -> tuple[Server, Path]:
-    """A server that runs under strace, and the file that its calls go to."""
+@functools.cache
+def forbidden() -> str:
+    """Why nothing can be traced here, in strace's words; "" where it can."""
+    words = [need("strace"), "-o", os.devnull, "true"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    return done.stderr.strip().split("\n")[0] if done.returncode else ""
+
+
+def traced(run: Run, *flags: str, inject: str | None = None) -> tuple[Server, Path]:
+    """A server that runs under strace, and the file that its calls go to.
+
+    `inject` makes calls fail, as strace(1) describes: "accept4:error=EPERM".
+    """
     need("strace")
     handle, name = tempfile.mkstemp(prefix="strace-", suffix=".txt")
     os.close(handle)
     under = ["strace", "-f", "-qq", "-o", name]
+    under += ["-e", f"inject={inject}"] if inject else []
     # LeakSanitizer cannot work in a traced process.
     server = run.start(*flags, under=under, env=environment(asan="detect_leaks=0"))
     run.files.append(Path(name))
