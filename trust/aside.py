@@ -112,9 +112,9 @@ def main() -> None:
     function = getattr(importlib.import_module(module), name)
     try:
         made = function(Task(), *map(_heard, json.loads(arguments)))
-    except CheckFailed as error:
-        transcript = error.client.transcript() if error.client else []
-        sys.exit("\n".join([str(error), *transcript[-8:]]))
+    except (CheckFailed, OSError) as error:
+        client = error.client if isinstance(error, CheckFailed) else None
+        sys.exit("\n".join([str(error), *(client.transcript()[-8:] if client else [])]))
     print(json.dumps(made), flush=True)
 
 

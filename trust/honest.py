@@ -24,7 +24,7 @@ from trust.sockets import connect_upgraded, expect
 
 EVERY = 0.005  # seconds between an echo and the next message
 VISITS = 0.25  # and between one visit and the next
-PATIENCE = 60  # seconds; an attack that stops a server for longer has stopped it
+PATIENCE = 20  # seconds; an attack that stops a server for longer has stopped it
 MESSAGE = encode(BINARY, bytes(range(20)))
 ECHO = encode(BINARY, bytes(range(20)), mask=UNMASKED)
 GOODBYE = encode(CLOSE, b"\x03\xe8")

@@ -75,20 +75,21 @@ class Trial:
     def many(self, full: Number, quick: Number) -> Number:
         return quick if self.settings.quick else full
 
-    def start(self, *flags: str, tls: bool = True) -> Server:
-        """Phase 5 with nobody else on it; `tls` says to which port a Client connects."""
+    def start(self, *flags: str, tls: bool = True, under: list[str] | None = None) -> Server:
+        """Phase 5 with nobody else on it; `tls` says to which port a Client connects, and `under` is
+        a command that runs it."""
         command = (str(self.settings.build / "phase5"),)
-        server = launch(Target(5, tls, command, TOP), *flags)
+        server = launch(Target(5, tls, command, TOP), *flags, under=under)
         self.servers.append(server)
         self.closers.callback(server.stderr_file.unlink, missing_ok=True)
         self.closers.callback(server.process.stdout.close)
         self.closers.callback(server.kill)
         return server
 
-    def start_watched(self, *flags: str, tls: bool = True, timed: bool = True) -> Server:
+    def start_watched(self, *flags: str, timed: bool = True, **options) -> Server:
         """The same, with honest clients, who must not wait much longer than those of a server beside
         it (unless `timed` is False); and what the attack takes must come back."""
-        server = self.start(*flags, tls=tls)
+        server = self.start(*flags, **options)
         watch = Watch(server, self.start(), timed)
         self.closers.callback(watch.close)
         self.watches.append(watch)
