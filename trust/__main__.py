@@ -25,7 +25,7 @@ from harness import deadlines
 from trust.programs import PROGRAMS, run_program
 from trust.trial import ATTACKS, Result, Settings, perform
 
-PARTS = "crowds storm neighbours handshakes sessions records renegotiation hellos bursts frames memory log signals soak".split()
+PARTS = "crowds storm neighbours handshakes sessions records renegotiation hellos bursts frames floods memory log signals soak".split()
 for part in PARTS:
     importlib.import_module(f"trust.{part}")
 

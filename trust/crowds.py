@@ -13,10 +13,12 @@ from pathlib import Path
 from harness.certificates import Files, issue
 from harness.deadlines import REPLY, scaled, wait_until
 from harness.failures import check
-from harness.frames import TEXT, UNMASKED, encode
+from harness.frames import CLOSE, PING, TEXT, UNMASKED, encode
+from harness.pace import span
 from harness.server import Server
+from trust.aside import Task
 from trust.load import Load
-from trust.sockets import REQUEST, SETTINGS, connect, expect, read_upgrade
+from trust.sockets import REQUEST, SETTINGS, connect, connect_upgraded, expect, read_upgrade, reset
 from trust.trial import MIB, Trial, attack
 
 DESCRIPTORS = 64
@@ -90,6 +92,40 @@ def out_of_descriptors(trial: Trial) -> None:
             waiting.remove(client)
             trial.count += 1
     trial.tell(f"{room} at a time, asleep while the others waited")
+
+
+# --- all at once ----------------------------------------------------------------------------------
+
+ASKED = encode(PING, mask=UNMASKED)
+
+
+def act_together(task: Task, server: Server, count: int, deed: str) -> int:
+    """A crowd, a tenth of it by TLS, of which all do the same at the same moment."""
+    socks = [connect_upgraded(server, number % 10 == 0) for number in range(count)]
+    task.ready()
+    for sock in socks:
+        sock.sendall(encode(TEXT, b"all"))
+    for sock in socks:
+        expect(sock, encode(TEXT, b"all", mask=UNMASKED))
+    if deed == "are asked":
+        for sock in socks:
+            expect(sock, ASKED)
+    for sock in socks:
+        if deed == "say goodbye":
+            sock.sendall(encode(CLOSE, b"\x03\xe8"))
+        else:
+            reset(sock)
+    return count
+
+
+@attack(
+    "crowd at once", "a crowd that is due for a PING, says goodbye or is gone at the same moment"
+)
+def crowd_at_once(trial: Trial) -> None:
+    server = trial.start_watched("--ping-interval", span(1))
+    count = trial.many(8_000, 1_000)
+    for deed in ("are asked", "say goodbye", "are gone"):
+        trial.count += sum(trial.assault((act_together, server, count, deed)))
 
 
 class Waiting:

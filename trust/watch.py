@@ -9,7 +9,7 @@ from trust.aside import Aside
 from trust.honest import Figures, watch
 
 # Seconds that an honest client may wait longer than one whom nobody disturbs: a few turns of the
-# server, and those of the attackers, who have no CPU of their own here.
+# server. Where it has to share its CPU with others, they take as much longer.
 DISTURBANCE = 0.1
 RECOVERY = 10  # seconds after which an attack has left nothing behind
 LEFT = 1.5  # times the memory of before that may be held then
@@ -32,6 +32,7 @@ class Watch:
             self._honest.close()
             raise
         self._memory = server.rss()
+        self._ran, self._kept_waiting = server.cpu(), server.kept_waiting()
         self._slowest = self._control = 0.0
         self._told = ""
 
@@ -49,14 +50,14 @@ class Watch:
 
     def finish(self) -> str:
         """The attack is over; what came of it for the others."""
-        told = self.told()
+        told, share = self.told(), self._share_of_cpu()
         self._expect_memory_back()
         self._honest.result()
         self._expect_descriptors_back()
-        allowed = self._control + DISTURBANCE
+        allowed = self._control + DISTURBANCE / share
         if self._timed and not self.server.sanitized() and self._slowest > allowed:
             words = f"no honest client to wait for more than {allowed * 1000:.0f} ms"
-            was = f"one waited for {self._slowest * 1000:.0f} ms"
+            was = f"one waited for {self._slowest * 1000:.0f} ms, at {share:.0%} of a CPU"
             raise Disturbed(words, was, server=self.server)
         return told
 
@@ -64,8 +65,14 @@ class Watch:
         """How honest clients have fared when the attack was over."""
         if not self._told:
             attacked, control = self.figures()
-            self._told = f"honest: {attacked}; undisturbed: {control}"
+            share = self._share_of_cpu()
+            self._told = f"honest: {attacked}; undisturbed: {control}; {share:.0%} of a CPU"
         return self._told
+
+    def _share_of_cpu(self) -> float:
+        """Of the time in which it had something to do, how much it had a CPU."""
+        ran = self.server.cpu() - self._ran
+        return ran / (ran + self.server.kept_waiting() - self._kept_waiting)
 
     def _expect_memory_back(self) -> None:
         most = LEFT * self._memory

@@ -79,8 +79,16 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds on a CPU so far, all threads together, exact to less than a millisecond."""
+        return self._scheduled(0)
+
+    def kept_waiting(self) -> float:
+        """Seconds so far in which it could have run, but others had the CPU."""
+        return self._scheduled(1)
+
+    def _scheduled(self, column: int) -> float:
         threads = os.listdir(f"/proc/{self.pid}/task")
-        return sum(int(_proc(self.pid, f"task/{t}/schedstat").split()[0]) for t in threads) / 1e9
+        counts = [_proc(self.pid, f"task/{t}/schedstat").split() for t in threads]
+        return sum(int(count[column]) for count in counts) / 1e9
 
     def wakeups(self) -> int:
         """How often it has gone to sleep: a loop that spins on a timer cannot hide from this."""
