@@ -85,7 +85,7 @@ $(BUILD)/bench/peers/%: bench/peers/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -std=c++17 -o $@ $< -pthread -Wl,--as-needed -lwebsockets
 
-# make trust              attacks, about 15 minutes; QUICK=1: about two
+# make trust              attacks, about half an hour; QUICK=1: about two minutes
 # make soak MINUTES=30    clients of every kind, and memory that stays as it was
 trust: phase5 $(BUILD)/bench/load $(BUILD)/trust/faults
 	$(PYTHON) -m trust $(if $(QUICK),--quick)

@@ -1,6 +1,6 @@
 """Attacks phase 5 and prints what came of it.
 
-    python3 -m trust                    all of it, about 15 minutes
+    python3 -m trust                    all of it, about half an hour
     python3 -m trust --quick            the same attacks, fewer of each, in about two minutes
     python3 -m trust --only storm       those whose name holds the word
     python3 -m trust --only soak --minutes 30

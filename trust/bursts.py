@@ -115,7 +115,7 @@ def bursts_of_key_updates(trial: Trial) -> None:
 
 @attack("KeyUpdates between bytes", "the same, with a byte of a message behind each KeyUpdate")
 def key_updates_between_bytes(trial: Trial) -> None:
-    assault_by_bursts(trial, key_updates_and_bytes, 10, trial.many(20_000, 4_000))
+    assault_by_bursts(trial, key_updates_and_bytes, 10, trial.many(20_000, 2_500))
 
 
 @attack("burst of empty records", "prepared, then sent at once by one connection")
@@ -125,14 +125,14 @@ def burst_of_empty_records(trial: Trial) -> None:
 
 @attack("bursts of nearly empty records", "of sixteen records, one has a byte; by ten connections")
 def bursts_of_nearly_empty_records(trial: Trial) -> None:
-    assault_by_bursts(trial, empty_records_and_bytes, 10, trial.many(300_000, 20_000))
+    assault_by_bursts(trial, empty_records_and_bytes, 10, trial.many(300_000, 8_000))
 
 
 @attack("burst of one-byte records", "a message of as many records as bytes, sent at once")
 def burst_of_one_byte_records(trial: Trial) -> None:
-    assault_by_bursts(trial, bytes_alone, 1, trial.many(1_000_000, 400_000))
+    assault_by_bursts(trial, bytes_alone, 1, trial.many(1_000_000, 250_000))
 
 
 @attack("bursts of one-byte records", "the same by ten connections")
 def bursts_of_one_byte_records(trial: Trial) -> None:
-    assault_by_bursts(trial, bytes_alone, 10, trial.many(300_000, 20_000))
+    assault_by_bursts(trial, bytes_alone, 10, trial.many(300_000, 10_000))
