@@ -55,6 +55,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.took: list[float] = []
         self.failure = ""
+        self._began: float | None = None
         self._act, self._every = act, every
         self._over = threading.Event()
         self._act()
@@ -63,8 +64,9 @@ class Client(threading.Thread):
     def run(self) -> None:
         try:
             while not self._over.wait(self._every):
-                begin = time.monotonic()
+                self._began = begin = time.monotonic()
                 self._act()
+                self._began = None
                 self.took.append(time.monotonic() - begin)
         except (CheckFailed, OSError) as error:
             self.failure = str(error) or type(error).__name__
@@ -72,6 +74,11 @@ class Client(threading.Thread):
     def take(self) -> list[float]:
         taken, self.took = self.took, []
         return taken
+
+    def waiting(self) -> float:
+        """For how long it has waited already."""
+        began = self._began
+        return time.monotonic() - began if began else 0.0
 
     def finish(self) -> None:
         self._over.set()
@@ -104,7 +111,8 @@ class Side:
         echoes = sorted(took for one in self.talkers for took in one.take())
         visits = [took for one in self.visitors for took in one.take()]
         p99 = echoes[len(echoes) * 99 // 100]
-        return Figures(len(echoes), echoes[-1], p99, len(visits), max(visits, default=0.0))
+        slowest = max([*visits, *(one.waiting() for one in self.visitors)])
+        return Figures(len(echoes), echoes[-1], p99, len(visits), slowest)
 
     def finish(self) -> None:
         for one in self.talkers + self.visitors:
@@ -134,6 +142,8 @@ def watch(task: Task, attacked: Server, control: Server) -> None:
         print(json.dumps([failures, figures]), flush=True)
     for side in sides:
         side.finish()
+        if side.failure():
+            raise CheckFailed("every honest client to be served", side.failure())
 
 
 def wait_for_echoes(sides: list[Side], least: int) -> None:
