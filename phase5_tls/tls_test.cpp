@@ -83,6 +83,13 @@ struct Link {
     Bytes buffer = Bytes(64 * 1024);
 
     IoResult receive() { return transport.receive(buffer); }
+
+    /// OpenSSL 3.2 and later read the header and the body of a first record in a turn each.
+    Status receive_record() {
+        const Status status = receive().status;
+        return status == Status::want_read ? receive().status : status;
+    }
+
     IoResult send(std::span<const std::byte> bytes) {
         const iovec slice{const_cast<std::byte*>(bytes.data()), bytes.size()};
         return transport.send({&slice, bytes.empty() ? 0U : 1U});
@@ -547,7 +554,7 @@ TEST_CASE("the peer's end of stream is told, with close_notify or without") {
     early.client.handshake();
     early.receive();
     shutdown(early.pair.peer.get(), SHUT_WR);
-    CHECK(early.receive().status == Status::ended);
+    CHECK(early.receive_record() == Status::ended);
     CHECK(!early.transport.ready());
     CHECK(early.transport.shut_down());
 }
@@ -582,7 +589,7 @@ TEST_CASE("a client that speaks HTTP is told so, in HTTP, whatever its method") 
 TEST_CASE("what is not TLS breaks the transport, and gets an alert (RFC 8446 §6)") {
     Link link;
     push(link.pair.peer.get(), from_hex("16 03 01 00 05 ff ff ff ff ff"));
-    CHECK(link.receive().status == Status::broken);
+    CHECK(link.receive_record() == Status::broken);
     CHECK(link.transport.shut_down());
     CHECK(to_hex(pull(link.pair.peer.get())).starts_with("15 03 "));
     CHECK(at_end(link.pair.peer.get()));
