@@ -19,7 +19,7 @@ from trust import TOP
 from trust.aside import Aside
 from trust.watch import Disturbed, Watch
 
-LONGEST = 300  # seconds that an attack without a time of its own may take
+LONGEST = 900  # seconds that an attack without a time of its own may take
 TRIES = 3  # of an attack that disturbs others: what else the machine does can only make it worse
 HEARD = 1  # second in which SIGTERM has its effect, whatever goes on
 MIB = 1 << 20
@@ -28,8 +28,6 @@ Number = TypeVar("Number", int, float)
 # What a stuck TLS connection may hold beside its queue: 98 KiB of gathered records, in a vector with
 # room for twice that; OpenSSL's buffers, 128 KiB to read and 16 to write, and its own state.
 TLS_MEMORY = 384 << 10
-# What the kernel may hold of a connection, to send and received: twice what the server asks for.
-KERNEL_MEMORY = 2 * MIB
 
 
 @dataclass

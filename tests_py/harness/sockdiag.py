@@ -19,16 +19,16 @@ def unread(client: socket.socket) -> int | None:
     return answer and struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]
 
 
-def kernel_memory(client: socket.socket) -> int | None:
-    """Bytes that the kernel holds for the peer of `client`: what was received and not read, and what
-    is to be sent, with all that it keeps around them; None if that cannot be told."""
+def kernel_memory(client: socket.socket) -> tuple[int, int] | None:
+    """Bytes that the kernel holds for the peer of `client`, with all that it keeps around them: what
+    was received and not read, and what is to be sent; None if that cannot be told."""
     answer = _ask(client, extensions=1 << _SKMEMINFO - 1)
     at = 16 + 72  # the attributes begin behind both headers
     while answer and at < len(answer):
         size, kind = struct.unpack_from("=HH", answer, at)
         if kind == _SKMEMINFO:
             received, _, _, _, _, queued = struct.unpack_from("=6I", answer, at + 4)
-            return received + queued
+            return received, queued
         at += (size + 3) & ~3
     return None
 
