@@ -176,6 +176,8 @@ void Server::accept_clients(Acceptor& acceptor, int listener) {
         if (is_full()) pause_accepting();
         if (has_too_many_handshakes()) tls_acceptor_.pause();
     });
+    // Out of descriptors, the other one is as well.
+    if (acceptor.is_paused() && !has_too_many_handshakes()) pause_accepting();
 }
 
 // What fails here fails for want of memory, or of room in epoll: it is this client's loss alone,

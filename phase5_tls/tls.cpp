@@ -290,8 +290,9 @@ IoResult TlsTransport::receive(std::span<std::byte> buffer) {
             useless_ = 0;
         else
             result.status = status_of_read(success);
-        if (result.status == Status::done && !may_receive_ && SSL_has_pending(ssl_.get()) == 0)
-            result.status = Status::want_read;  // as another call would say
+        // As another call would say. (After a record without data it tells nothing: OpenSSL 3.2.)
+        if (success == 1 && !may_receive_ && SSL_has_pending(ssl_.get()) == 0)
+            result.status = Status::want_read;
     }
     flush(bio);  // reading may have written: a handshake, an alert, a KeyUpdate
     return gone_ ? IoResult{0, Status::gone} : result;
