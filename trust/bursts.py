@@ -16,8 +16,8 @@ from trust.aside import Task
 from trust.forger import DATA, OPEN, Forger13
 from trust.trial import MIB, Trial, attack
 
-# Nobody is to be given up while the records are made.
-PATIENT = ("--handshake-timeout", "0", "--ping-interval", "0")
+# Nobody is to be given up while the records are made, or on their way.
+PATIENT = ("--handshake-timeout", "0", "--message-timeout", "0", "--ping-interval", "0")
 
 
 # --- records --------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def storm(trial: Trial) -> None:
 # --- as fast as it goes -----------------------------------------------------------------------------
 
 OPEN = 200  # connections of the attacker at most
-HELD = 10 * OPEN  # descriptors of the server: of some that were reset it has not heard yet
+HELD = 5 * OPEN  # descriptors of the server: of some that were reset it has not heard yet
 
 
 def connect_and_reset(task: Task, server: Server, tls: bool, seconds: float) -> list[int]:
