@@ -17,7 +17,8 @@ from trust.forger import DATA, OPEN, Forger13
 from trust.trial import MIB, Trial, attack
 
 # Nobody is to be given up while the records are made, or on their way.
-PATIENT = ("--handshake-timeout", "0", "--message-timeout", "0", "--ping-interval", "0")
+PATIENT = [word for name in ("handshake", "message", "idle") for word in (f"--{name}-timeout", "0")]
+PATIENT += ["--ping-interval", "0"]
 
 
 # --- records --------------------------------------------------------------------------------------
