@@ -234,10 +234,13 @@ void Server::serve(int fd, std::uint32_t events) {
     });
 }
 
-// One connection reads at most a buffer a turn. What TLS holds beyond that, epoll can't see.
+// What is left over of a turn's bytes or records lies with OpenSSL, where epoll can't see it. A
+// deadline may have ended a client since.
 void Server::serve_held_back() {
     for (const int fd : std::exchange(held_back_, {})) {
-        clients_[static_cast<std::size_t>(fd)]->held_back = false;
+        const auto& client = clients_[static_cast<std::size_t>(fd)];
+        if (!client) continue;
+        client->held_back = false;
         serve(fd, 0);
     }
 }
