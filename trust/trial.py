@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from harness.client import Client
 from harness.failures import CheckFailed, check
+from harness.frames import CLOSE, PING
 from harness.server import Server, Target, launch
 from trust import TOP
 from trust.aside import Aside
@@ -22,6 +23,7 @@ from trust.watch import Disturbed, Watch
 LONGEST = 900  # seconds that an attack without a time of its own may take
 TRIES = 3  # of an attack that disturbs others: what else the machine does can only make it worse
 HEARD = 1  # second in which SIGTERM has its effect, whatever goes on
+HELD_UP = "the signal has to wait while the attack has its turn."
 MIB = 1 << 20
 AnyClient = TypeVar("AnyClient", bound=Client)
 Number = TypeVar("Number", int, float)
@@ -152,7 +154,11 @@ class Trial:
         for call in self.calls:
             self.aside(*call)
         server.signal(signal.SIGTERM)
-        client.expect_close(1001, cause="SIGTERM has to wait", seconds=HEARD)
+        words = "a CLOSE with code 1001"
+        while (frame := client.next_frame(words, cause=HELD_UP, seconds=HEARD)).opcode == PING:
+            pass
+        told = frame.opcode == CLOSE and frame.payload[:2] == (1001).to_bytes(2, "big")
+        check(told, words, f"opcode {frame.opcode:#x} came", client=client)
 
 
 @dataclass(frozen=True)
