@@ -14,8 +14,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t mib = 1 << 20;
-/// In which less than a MiB comes, until all is given back: bursts that follow one another shall find
-/// what they need.
+/// In which less than a MiB comes, until all is given back: bursts that follow one another shall
+/// find what they need.
 constexpr auto quiet = 5s;
 
 }  // namespace
@@ -34,7 +34,9 @@ void Heap::tidy(TimePoint now) {
         used_then_ = used_;
         quiet_since_ = now;
     }
-    if (now >= quiet_since_ + quiet || unused() > kept_) release();
+    const bool is_quiet = now >= quiet_since_ + quiet;
+    if (is_quiet || unused() > kept_) malloc_trim(0);
+    if (is_quiet) used_ = used_then_ = 0;
 }
 
 // malloc's own figure for what is free does not tell what of it the kernel has back already.
@@ -48,9 +50,4 @@ std::size_t Heap::unused() const {
     const struct mallinfo2 info = mallinfo2();
     const std::size_t used = info.uordblks + info.hblkhd;
     return bytes - std::min(bytes, used);
-}
-
-void Heap::release() {
-    malloc_trim(0);
-    used_ = used_then_ = 0;
 }

@@ -18,6 +18,9 @@ public:
     /// So many bytes have come in, and may have been freed since.
     void on_bytes(std::size_t count) { used_ += count; }
 
+    /// A connection has ended, and freed a handful of small things.
+    void on_end() { used_ += 4096; }
+
     /// To be called in each turn.
     void tidy(TimePoint now);
 
@@ -28,7 +31,6 @@ private:
     static constexpr std::size_t little = 1 << 20;  // bytes
 
     std::size_t unused() const;
-    void release();
 
     std::size_t kept_;  // bytes of freed memory
     UniqueFd statm_;

@@ -51,7 +51,7 @@ TEST_CASE("what a burst leaves goes back to the kernel, at once what is more tha
     heap.on_bytes(200 * mib);
     heap.tidy(now);
     CHECK(resident() < before + 20 * mib);
-    CHECK(!heap.is_pending());
+    CHECK(heap.is_pending());  // more may be freed yet
 }
 
 TEST_CASE("… and the rest after five seconds in which little came") {

@@ -296,17 +296,18 @@ void Server::end(int fd) {
 // After the batch, not during it: a descriptor closed in the middle could be handed out again by
 // accept4, and then meet an event that was meant for its former owner.
 void Server::erase_ended() {
-    const std::size_t kept = ended_.size() - std::min(ended_.size(), ends_per_round);
-    if (kept == ended_.size()) return;
-    for (; ended_.size() > kept; ended_.pop_back()) {
-        const int fd = ended_.back();
+    const std::size_t count = std::min(ended_.size(), ends_per_round);
+    if (count == 0) return;
+    for (const int fd : std::span{ended_}.first(count)) {
         auto& client = clients_[static_cast<std::size_t>(fd)];
         log_end(*client);
         if (client->is_shaking_hands) on_handshake_over(*client);
         poller_.forget(fd);
         client.reset();
         --client_count_;
+        heap_.on_end();
     }
+    ended_.erase(ended_.begin(), ended_.begin() + static_cast<std::ptrdiff_t>(count));
     resume_accepting();
 }
 

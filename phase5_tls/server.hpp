@@ -64,7 +64,7 @@ private:
     // 0.3 ms each; what ends may give back megabytes of memory.
     static constexpr int handshakes_per_round = 16;
     static constexpr int deadlines_per_round = 256;
-    static constexpr std::size_t ends_per_round = 32;
+    static constexpr std::size_t ends_per_round = 128;
 
     void begin_round(std::size_t ready);
     void dispatch(const epoll_event& event);

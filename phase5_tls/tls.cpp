@@ -64,6 +64,23 @@ bool is_old(std::time_t since, std::time_t age, std::time_t now) {
     return now - since >= age || since - now > hour;
 }
 
+/// A hello may name thousands of groups and key shares, and OpenSSL compares each with each: 50 ms
+/// for 60 KB. Clients name less than twenty groups, and send a share or two (RFC 8446 §4.2.7-8).
+int check_hello(SSL* ssl, int* alert, void*) {
+    constexpr std::size_t most_groups = 128;  // bytes
+    constexpr std::size_t most_shares = 4096;
+    const auto size = [&](unsigned type) {
+        const unsigned char* data = nullptr;
+        std::size_t count = 0;
+        return SSL_client_hello_get0_ext(ssl, type, &data, &count) == 1 ? count : 0;
+    };
+    if (size(TLSEXT_TYPE_supported_groups) <= most_groups &&
+        size(TLSEXT_TYPE_key_share) <= most_shares)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_ILLEGAL_PARAMETER;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
 using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
 
 /// Those that browsers ask for. OpenSSL's own list has finite-field groups, of which ffdhe8192
@@ -93,6 +110,7 @@ Context make_context() {
                                      "TLS_CHACHA20_POLY1305_SHA256") == 1,
             "SSL_CTX_set_ciphersuites");
     set_groups(*context);
+    SSL_CTX_set_client_hello_cb(context, check_hello, nullptr);
     // A peer that ends without close_notify is no truncation attack here: WebSocket has its own
     // CLOSE.
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -105,9 +123,6 @@ Context make_context() {
     SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
-    // Else each record costs two reads of the socket: its header, then its body.
-    SSL_CTX_set_read_ahead(context, 1);
-    SSL_CTX_set_default_read_buffer_len(context, max_received);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets need no memory here
     static constexpr std::string_view id = "websocket workbook";
     require(SSL_CTX_set_session_id_context(
@@ -128,6 +143,7 @@ struct SocketBio {
     // SSL_write may write two at once: a KeyUpdate that it still owes, and its own.
     alignas(4096) std::array<std::byte, max_gathered + 2 * max_record> records;
     std::size_t gathered = 0;  // of them
+    alignas(4096) std::array<std::byte, max_received> input;
     TlsTransport* transport = nullptr;
 
     /// With what waits since earlier turns.
@@ -135,23 +151,41 @@ struct SocketBio {
 
     static SocketBio& of(BIO* bio) { return *static_cast<SocketBio*>(BIO_get_data(bio)); }
 
-    // Once a turn: what comes later, epoll tells of. Who sends faster than it is read would never
-    // let a turn end.
+    /// What is left of the one read of the socket in this turn, and of an earlier one before it.
+    /// OpenSSL asks for a record's header, then for its body, and must not be let read ahead by
+    /// itself: it would take all the KeyUpdates that it has for one.
+    std::span<const std::byte> received;
+
     static int read(BIO* bio, char* buffer, int size) {
         BIO_clear_retry_flags(bio);
-        TlsTransport& transport = *of(bio).transport;
-        const bool shaken = SSL_is_init_finished(transport.ssl_.get()) == 1;
-        const std::size_t most = shaken ? max_received : max_hello;
+        SocketBio& self = of(bio);
+        TlsTransport& transport = *self.transport;
+        if (self.received.empty() && !self.receive()) {
+            if (transport.starved_) BIO_set_retry_read(bio);
+            return transport.at_end_ ? 0 : -1;
+        }
+        const auto part =
+            self.received.first(std::min(self.received.size(), static_cast<std::size_t>(size)));
+        std::memcpy(buffer, part.data(), part.size());
+        self.received = self.received.subspan(part.size());
+        if (transport.first_byte_ == '\0') transport.first_byte_ = *buffer;
+        return static_cast<int>(part.size());
+    }
+
+    // Once a turn: what comes later, epoll tells of. Who sends faster than it is read would never
+    // let a turn end.
+    bool receive() {
+        const bool shaken = SSL_is_init_finished(transport->ssl_.get()) == 1;
+        const std::size_t most = shaken ? input.size() : max_hello;
         ssize_t count = -1;
         errno = EAGAIN;
-        if (std::exchange(transport.may_receive_, false))
-            count = recv(transport.socket_.get(), buffer,
-                         std::min(static_cast<std::size_t>(size), most), 0);
-        transport.starved_ = count < 0 && is_transient(errno);
-        if (transport.starved_) BIO_set_retry_read(bio);
-        transport.at_end_ = count == 0;
-        if (count > 0 && transport.first_byte_ == '\0') transport.first_byte_ = *buffer;
-        return static_cast<int>(count);
+        if (std::exchange(transport->may_receive_, false))
+            count = recv(transport->socket_.get(), input.data(), most, 0);
+        transport->starved_ = count < 0 && is_transient(errno);
+        transport->at_end_ = count == 0;
+        if (count <= 0) return false;
+        received = std::span{input}.first(static_cast<std::size_t>(count));
+        return true;
     }
 
     // Takes all: that there is room, send() and receive() see to before they call OpenSSL. A record
@@ -263,6 +297,7 @@ SocketBio& TlsTransport::begin_turn() {
     SocketBio& bio = SocketBio::of(SSL_get_rbio(ssl_.get()));
     bio.transport = this;
     bio.gathered = 0;
+    bio.received = unread_;
     may_receive_ = true;
     return bio;
 }
@@ -290,10 +325,12 @@ IoResult TlsTransport::receive(std::span<std::byte> buffer) {
             useless_ = 0;
         else
             result.status = status_of_read(success);
-        // As another call would say. (After a record without data it tells nothing: OpenSSL 3.2.)
-        if (success == 1 && !may_receive_ && SSL_has_pending(ssl_.get()) == 0)
+        // As another call would say.
+        if (success == 1 && !may_receive_ && bio.received.empty() && SSL_pending(ssl_.get()) == 0)
             result.status = Status::want_read;
     }
+    // For the next turn. It may be a part of what was left from the one before.
+    unread_ = std::vector<std::byte>(bio.received.begin(), bio.received.end());
     flush(bio);  // reading may have written: a handshake, an alert, a KeyUpdate
     return gone_ ? IoResult{0, Status::gone} : result;
 }

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "certificate.hpp"
 #include "transport.hpp"
@@ -79,5 +80,6 @@ private:
     bool notified_ = false;     // close_notify was sent
     bool gone_ = false;
     std::unique_ptr<SSL, Free<SSL_free>> ssl_;
-    WriteQueue unsent_;  // records that the socket would not take yet
+    std::vector<std::byte> unread_;  // records for which there was no time in this turn
+    WriteQueue unsent_;              // records that the socket would not take yet
 };
