@@ -224,8 +224,10 @@ void Server::make_room(int fd) {
 
 void Server::serve(int fd, std::uint32_t events) {
     take_turn(fd, [&](Connection& connection) {
-        // A TLS handshake costs as much as a hundred messages. Who has to wait is told of again.
-        if (!connection.is_secured() && handshakes_left_-- <= 0) return;
+        // A TLS handshake costs as much as a hundred messages: who has to wait is told of again.
+        // Who has gone (EPOLLERR) costs nothing.
+        const bool shakes_hands = !connection.is_secured() && !(events & EPOLLERR);
+        if (shakes_hands && handshakes_left_-- <= 0) return;
         // An error or a hang-up comes unasked for; the call that is due finds out which it is.
         if (events & (EPOLLERR | EPOLLHUP)) events |= connection.interest();
         const std::uint64_t before = connection.bytes_in();

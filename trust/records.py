@@ -149,8 +149,8 @@ def a_byte_each(own: Forger) -> bytes:
 
 Flood = tuple[type[Forger], Callable[..., bytes]]
 ENDED: list[Flood] = [(Forger12, nothing), (Forger13, nothing), (Forger13, padding)]
-ENDED += [(Forger12, warnings), (Forger13, warnings)]
-TAKEN: list[Flood] = [(Forger12, a_byte_each), (Forger13, a_byte_each), (Forger13, key_updates)]
+ENDED += [(Forger12, warnings), (Forger13, warnings), (Forger13, key_updates)]
+TAKEN: list[Flood] = [(Forger12, a_byte_each), (Forger13, a_byte_each)]
 
 
 @attack(
@@ -191,7 +191,7 @@ def flood_unread(own: Forger, making: Callable[..., bytes], most: int) -> int:
 
 def flood_answered(own: Forger, making: Callable[..., bytes], most: int) -> int:
     """Records that are fine, as is the message behind each batch; how many."""
-    answers = ANSWER * (11 if making is a_byte_each else 1)
+    answers = ANSWER * 11
     count = 0
     while count < most:
         own.sock.sendall(making(own) + own.seal(DATA, BEFORE))
