@@ -94,7 +94,9 @@ void Server::begin_round(std::size_t ready) {
     handshakes_left_ = handshakes_per_round;
     if (is_full()) return;
     plain_acceptor_.resume_when_due(now_);
-    if (!has_too_many_handshakes()) tls_acceptor_.resume_when_due(now_);
+    if (has_too_many_handshakes()) return;
+    if (std::exchange(handshakes_paused_, false)) tls_acceptor_.resume();
+    tls_acceptor_.resume_when_due(now_);
 }
 
 void Server::dispatch(const epoll_event& event) {
@@ -174,10 +176,10 @@ void Server::accept_clients(Acceptor& acceptor, int listener) {
     acceptor.accept_clients(listener, [&](UniqueFd socket, const sockaddr_storage& peer) {
         add_client(std::move(socket), tls, peer);
         if (is_full()) pause_accepting();
-        if (has_too_many_handshakes()) tls_acceptor_.pause();
+        if (has_too_many_handshakes()) pause_handshakes();
     });
     // Out of descriptors, the other one is as well.
-    if (acceptor.is_paused() && !has_too_many_handshakes()) pause_accepting();
+    if (acceptor.is_paused() && !handshakes_paused_) pause_accepting();
 }
 
 // What fails here fails for want of memory, or of room in epoll: it is this client's loss alone,
@@ -287,7 +289,6 @@ void Server::settle(int fd, Client& client) {
 void Server::on_handshake_over(Client& client) {
     client.is_shaking_hands = false;
     --handshakes_;
-    if (tls_acceptor_.is_paused()) resume_accepting();
 }
 
 void Server::end(int fd) {
@@ -322,6 +323,11 @@ bool Server::has_too_many_handshakes() const {
     return handshakes_ >= max_handshakes_;
 }
 
+void Server::pause_handshakes() {
+    handshakes_paused_ = true;
+    tls_acceptor_.pause();
+}
+
 void Server::pause_accepting() {
     plain_acceptor_.pause();
     tls_acceptor_.pause();
@@ -334,7 +340,8 @@ void Server::resume_accepting() {
 }
 
 int Server::timeout_ms() const {
-    if (!held_back_.empty() || !ended_.empty()) return 0;
+    const bool resumes = handshakes_paused_ && !has_too_many_handshakes() && !is_full();
+    if (!held_back_.empty() || !ended_.empty() || resumes) return 0;
     if (signals_seen_ > 0) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
         return std::max(static_cast<int>(left.count()), 0);

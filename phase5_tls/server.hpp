@@ -87,6 +87,7 @@ private:
     void erase_ended();
     bool is_full() const;
     bool has_too_many_handshakes() const;
+    void pause_handshakes();
     void pause_accepting();
     void resume_accepting();
     bool finished() const;
@@ -112,10 +113,11 @@ private:
     // By descriptor, which is the lowest number that was free (open(2)): a table has few gaps.
     std::vector<std::unique_ptr<Client>> clients_;
     std::size_t client_count_ = 0;
-    std::size_t handshakes_ = 0;  // of TLS, not over yet
-    int handshakes_left_ = 0;     // that may go on in this round
-    std::vector<int> ended_;      // erased after the batch of events
-    std::vector<int> held_back_;  // have more to read than one turn allows
+    std::size_t handshakes_ = 0;      // of TLS, not over yet
+    bool handshakes_paused_ = false;  // there were too many of them
+    int handshakes_left_ = 0;         // that may go on in this round
+    std::vector<int> ended_;          // erased after the batch of events
+    std::vector<int> held_back_;      // have more to read than one turn allows
     std::unique_ptr<ReceiveBuffer> receive_buffer_ = std::make_unique<ReceiveBuffer>();
     std::span<std::byte> share_;  // of it: what each client may fill in this round
     Output output_;               // of the client whose turn it is
